@@ -1,0 +1,188 @@
+"""The composition root: `open_app` makes every part and hands them over as one `App`.
+
+The only place that names concrete classes. The window and each command open an app on the main
+thread, and close it. No Qt.
+
+Several processes may have one profile open: a command works beside the window. The window alone
+holds the profile's lock, so there is one window for each profile; the database takes care of the
+rest (`store/gate.py`).
+"""
+
+import logging
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from filelock import FileLock, Timeout
+
+from inglenook.base.errors import StorageError
+from inglenook.base.events import EventHub
+from inglenook.base.log import Log, open_log
+from inglenook.base.network import Network
+from inglenook.base.paths import Profile, find_asset, open_profile
+from inglenook.base.settings import Settings
+from inglenook.chat.chat import Chat
+from inglenook.engine.client import ChildEngine
+from inglenook.engine.seam import Engine
+from inglenook.models.catalogue import Catalogue, load_catalogue
+from inglenook.models.downloads import Downloads
+from inglenook.models.hub import Hub
+from inglenook.models.library import Library
+from inglenook.store.store import Store
+
+log = logging.getLogger(__name__)
+
+HUB_ENDPOINT: Final = "https://huggingface.co"
+_COMMAND_WAIT_S: Final = 10.0
+_WINDOW_WAIT_S: Final = 0.2
+
+
+class App:
+    """All parts of one open profile. Made by `open_app`; `close` ends every thread and process."""
+
+    def __init__(
+        self, profile: Profile, store: Store, hub: EventHub, *, in_process: bool, keeps: "_Keeps"
+    ) -> None:
+        self._keeps = keeps
+        self._lock = threading.RLock()
+        self._catalogue: Catalogue | None = None
+        self._hub_client: Hub | None = None
+        self._downloads: Downloads | None = None
+        self.profile = profile
+        self.store = store
+        self.hub = hub
+        self.settings = Settings(store.load_settings, store.save_setting, hub)
+        self.network = Network(self._is_offline, hub.publish)
+        self.library = Library(profile, store, _find_guide(), hub.publish, lambda: self.catalogue)
+        self.engine = _make_engine(hub, in_process=in_process)
+        self.chat = Chat(store, self.engine, self.library, self.settings, hub)
+
+    # Made at first use: a conversation needs none of them.
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The built-in list of models."""
+        with self._lock:
+            if self._catalogue is None:
+                self._catalogue = load_catalogue(find_asset("models.toml"))
+            return self._catalogue
+
+    @property
+    def hub_client(self) -> Hub:
+        """The way to the hub of models."""
+        with self._lock:
+            if self._hub_client is None:
+                endpoint = os.environ.get("HF_ENDPOINT") or HUB_ENDPOINT
+                self._hub_client = Hub(self.network, endpoint, lambda: self.catalogue)
+            return self._hub_client
+
+    @property
+    def downloads(self) -> Downloads:
+        """The downloads, with those that an earlier start left unfinished."""
+        with self._lock:
+            if self._downloads is None:
+                self._downloads = Downloads(
+                    self.profile, self.hub_client, self.library, self.network, self.hub.publish
+                )
+            return self._downloads
+
+    def close(self) -> None:
+        """Stop replies and downloads, save, and end all threads and processes; idempotent."""
+        with self._lock:
+            if self._keeps.is_closed:
+                return
+            self._keeps.is_closed = True
+            if self._downloads is not None:
+                self._downloads.close()
+            self.chat.close()
+            self.engine.close()
+            self.store.close()
+            self._keeps.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _is_offline(self) -> bool:
+        return bool(self.settings.get("privacy.offline"))
+
+
+class _Keeps:
+    """What is held as long as the app is open: the log, and the window's lock."""
+
+    def __init__(self, log_file: Log, lock: FileLock | None) -> None:
+        self.is_closed = False
+        self._log_file = log_file
+        self._lock = lock
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+        self._log_file.close()
+
+
+def open_app(home: Path | None = None, *, in_process: bool = False, is_window: bool = False) -> App:
+    """Open a profile: the platform's own, or the one below `home`.
+
+    `in_process` runs the model in this process instead of a child's: for tests and a debugger.
+    `is_window` claims the profile for the one window. Raises `StorageError`: profile_in_use when
+    there is a window on it already, newer_schema, and what `Store.open` and `open_profile` raise.
+    """
+    profile = open_profile(home)
+    log_file = open_log(profile.logs)
+    keeps = _Keeps(log_file, None)
+    store: Store | None = None
+    try:
+        keeps = _Keeps(log_file, _claim(profile) if is_window else None)
+        store = Store.open(
+            profile.database, wait_s=_WINDOW_WAIT_S if is_window else _COMMAND_WAIT_S
+        )
+        app = App(profile, store, EventHub(), in_process=in_process, keeps=keeps)
+        app.chat.recover()
+    except BaseException:
+        if store is not None:
+            store.close()
+        keeps.close()
+        raise
+    return app
+
+
+def _claim(profile: Profile) -> FileLock:
+    lock = FileLock(profile.lock, mode=0o600, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise StorageError(
+            "Inglenook is open already.",
+            "Its window may be on another desktop; --home opens another profile beside it.",
+            code="profile_in_use",
+        ) from error
+    except OSError as error:
+        # A folder that may only be read has one reader's window more, and no harm done.
+        log.warning("the profile cannot be locked (errno %s)", error.errno)
+    return lock
+
+
+def _make_engine(hub: EventHub, *, in_process: bool) -> Engine:
+    if in_process:
+        from inglenook.engine.local import LocalEngine
+
+        return LocalEngine(hub.publish)
+    return ChildEngine(hub.publish)
+
+
+def _find_guide() -> Path:
+    try:
+        return find_asset("assets", "guide.gguf")
+    except StorageError:
+        # The library tells of a missing file where models are shown.
+        return Path("assets") / "guide.gguf"

@@ -1,0 +1,338 @@
+"""`Chat`: what a person does with conversations, as the window, the terminal and the server do it.
+
+Every method may be called from any thread and returns without waiting for the engine: what it
+asks for is on the disk when it returns, and the reply comes as events whose `run_id` is the id of
+the reply's message. Retry and edit add versions; nothing that was written is ever overwritten.
+
+The only thing that is waited for is the disk: while another program holds the database, what was
+asked for waits its turn, for a minute at most. The window therefore asks from a worker thread.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol
+
+from inglenook.base.errors import ModelError, StorageError, UsageError
+from inglenook.base.events import EventHub
+from inglenook.base.records import InstalledModel
+from inglenook.base.settings import Settings
+from inglenook.chat.dispatch import Dispatcher
+from inglenook.chat.events import ConversationsChanged, MessageStarted
+from inglenook.chat.journal import FLUSH_S, Journal
+from inglenook.chat.options import ReplyOptions, choose_max_tokens, make_load, make_sampling
+from inglenook.chat.prompt import build_prompt, make_title
+from inglenook.engine.protocol import Generate
+from inglenook.engine.seam import Engine
+from inglenook.store.records import Conversation, Message
+from inglenook.store.store import TRASH_KEPT, Store
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Chat", "FindModel", "ReplyOptions", "Started"]
+
+_SETTINGS_ONLY: Final = ReplyOptions()
+_CLOSE_WAIT_S: Final = 0.7
+_PURGE_WAIT_S: Final = 5.0
+_BUSY_WAIT_S: Final = 60.0
+_BUSY_STEP_S: Final = 0.1
+
+
+class FindModel(Protocol):
+    """The part of the model library that chat needs."""
+
+    def find(self, name_or_path: str) -> InstalledModel:
+        """Find an installed model by id, name or path. Raises `ModelError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A reply that was begun: its conversation, the user's message before it, and itself, empty."""
+
+    conversation: Conversation
+    user: Message
+    reply: Message
+
+
+class Chat:
+    """The use cases. Subscribes to the hub's engine events; `close` ends what is live."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        library: FindModel,
+        settings: Settings,
+        hub: EventHub,
+        *,
+        flush_s: float = FLUSH_S,
+    ) -> None:
+        self._store = store
+        self._library = library
+        self._settings = settings
+        self._hub = hub
+        self._lock = threading.RLock()
+        self._is_closing = threading.Event()
+        self._purger: threading.Thread | None = None
+        self._dispatcher = Dispatcher(engine, hub.publish)
+        self._journal = Journal(store, hub.publish, self._dispatcher.stop, flush_s=flush_s)
+        # The journal hears first: when others hear that a run ended, its text is in good hands.
+        self._unsubscribe = (
+            hub.subscribe(self._journal.take),
+            hub.subscribe(self._dispatcher.take),
+        )
+
+    # --- replies ---
+
+    def send(
+        self,
+        conversation_id: str | None,
+        text: str,
+        *,
+        model_id: str | None = None,
+        options: ReplyOptions = _SETTINGS_ONLY,
+    ) -> Started:
+        """Say something and begin the reply; None begins a conversation, titled by its first words.
+
+        Raises `UsageError` (empty, reply_running), `ModelError`, or `StorageError`; then nothing
+        was written and the text is still the caller's.
+        """
+        _check_text(text)
+        with self._lock:
+            if conversation_id is None:
+                model = self._find_model(model_id or self._settings.get("models.default"))
+                user, reply = self._insist(
+                    self._store.start_conversation,
+                    title=make_title(text),
+                    system_prompt=options.system_prompt,
+                    text=text,
+                    model_id=model.id,
+                    model_name=model.name,
+                )
+            else:
+                conversation = self._store.get_conversation(conversation_id)
+                model = self._find_model(model_id or self._name_model(conversation))
+                parent = self._find_leaf(conversation)
+                user, reply = self._insist(
+                    self._store.add_exchange,
+                    conversation.id,
+                    parent_id=parent.id if parent is not None else None,
+                    text=text,
+                    model_id=model.id,
+                    model_name=model.name,
+                )
+                if parent is None and not conversation.title_is_chosen:
+                    self._store.update_conversation(conversation.id, title=make_title(text))
+            return self._begin("send", user, reply, model, options, is_new_user=True)
+
+    def retry(self, message_id: str, *, options: ReplyOptions = _SETTINGS_ONLY) -> Started:
+        """Begin another version of a reply, with the model that the conversation has now.
+
+        For a user's message it begins (another) reply to it.
+        """
+        with self._lock:
+            message = self._store.get_message(message_id)
+            self._check_settled(message)
+            user = message
+            if message.role == "assistant":
+                user = self._store.get_message(_get_parent(message))
+            conversation = self._store.get_conversation(message.conversation_id)
+            model = self._find_model(self._name_model(conversation))
+            reply = self._insist(
+                self._store.add_reply,
+                conversation.id,
+                parent_id=user.id,
+                model_id=model.id,
+                model_name=model.name,
+            )
+            return self._begin("retry", user, reply, model, options)
+
+    def edit(
+        self, message_id: str, text: str, *, options: ReplyOptions = _SETTINGS_ONLY
+    ) -> Started:
+        """Begin another branch, with a user's message said differently; the old one stays."""
+        _check_text(text)
+        with self._lock:
+            message = self._store.get_message(message_id)
+            if message.role != "user":
+                raise UsageError("Only your own messages can be edited.", code="not_yours")
+            conversation = self._store.get_conversation(message.conversation_id)
+            self._find_leaf(conversation)
+            model = self._find_model(self._name_model(conversation))
+            user, reply = self._insist(
+                self._store.add_exchange,
+                conversation.id,
+                parent_id=message.parent_id,
+                text=text,
+                model_id=model.id,
+                model_name=model.name,
+            )
+            if message.parent_id is None and not conversation.title_is_chosen:
+                self._store.update_conversation(conversation.id, title=make_title(text))
+            return self._begin("edit", user, reply, model, options, is_new_user=True)
+
+    def continue_reply(self, message_id: str, *, options: ReplyOptions = _SETTINGS_ONLY) -> Started:
+        """Let a reply that ended go on from its last word; what it holds stays as it is."""
+        with self._lock:
+            message = self._store.get_message(message_id)
+            if message.role != "assistant":
+                raise UsageError("Only a reply can be continued.", code="not_a_reply")
+            self._check_settled(message)
+            user = self._store.get_message(_get_parent(message))
+            conversation = self._store.get_conversation(message.conversation_id)
+            model = self._find_model(self._name_model(conversation))
+            reply = self._insist(self._store.reopen_reply, message.id)
+            is_continued = bool(reply.content)
+            return self._begin("continue", user, reply, model, options, is_continued=is_continued)
+
+    def stop(self, run_id: str) -> None:
+        """Stop a reply; what it holds stays. Nothing happens for one that is not live."""
+        if run_id in self._journal.list_live():
+            self._dispatcher.stop(run_id)
+
+    def live_runs(self) -> tuple[str, ...]:
+        """List the replies of this process whose end has not come."""
+        return self._journal.list_live()
+
+    # --- around them ---
+
+    def choose_sibling(self, message_id: str) -> None:
+        """Show another version at its place, with the newest that follows it."""
+        message = self._store.get_message(message_id)
+        leaf_id = self._store.branch_leaf(message_id)
+        self._store.update_conversation(message.conversation_id, leaf_id=leaf_id)
+        self._hub.publish(ConversationsChanged(message.conversation_id, "sibling"))
+
+    def set_model(self, conversation_id: str, model_id: str) -> None:
+        """Let a conversation go on with another model. Raises `ModelError`."""
+        model = self._find_model(model_id)
+        self._store.update_conversation(conversation_id, model_id=model.id)
+        self._hub.publish(ConversationsChanged(conversation_id, "model"))
+
+    def warm_up(self, model_id: str) -> None:
+        """Load a model before its first prompt. Raises `ModelError`."""
+        self._dispatcher.warm_up(make_load(self._find_model(model_id), self._settings))
+
+    def recover(self, *, keep_trash: timedelta = TRASH_KEPT) -> tuple[str, ...]:
+        """Mark the replies that a crash cut off, and begin to empty the trash of what is too old.
+
+        Called once, before anything else runs. Returns the ids of the marked replies.
+        """
+        if self._store.is_read_only:
+            return ()
+        marked = self._store.mark_interrupted()
+        if marked:
+            self._hub.publish(ConversationsChanged(None, "recover"))
+        if self._store.has_old_trash(keep_trash):
+            # Deleting for ever takes its time in a large database; nobody should wait for it.
+            self._purger = threading.Thread(
+                target=self._purge_trash, args=(keep_trash,), name="trash", daemon=True
+            )
+            self._purger.start()
+        return marked
+
+    def close(self) -> None:
+        """Stop what is live, save it, and stop listening. Idempotent."""
+        self._is_closing.set()
+        for run_id in reversed(self.live_runs()):  # those that wait for the engine first
+            self._dispatcher.stop(run_id)
+        self._journal.wait_until_saved(_CLOSE_WAIT_S)
+        self._journal.close()
+        if self._purger is not None:
+            self._purger.join(timeout=_PURGE_WAIT_S)
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+
+    # --- inside ---
+
+    def _purge_trash(self, keep_trash: timedelta) -> None:
+        try:
+            self._store.purge_trash(keep_trash)
+        except StorageError as error:
+            log.warning("the trash could not be emptied now (%s)", error.code)
+        else:
+            self._hub.publish(ConversationsChanged(None, "recover"))
+
+    def _begin(
+        self,
+        origin: str,
+        user: Message,
+        reply: Message,
+        model: InstalledModel,
+        options: ReplyOptions,
+        *,
+        is_new_user: bool = False,
+        is_continued: bool = False,
+    ) -> Started:
+        conversation = self._store.get_conversation(reply.conversation_id)
+        thread = self._store.thread(conversation.id, reply.id if is_continued else user.id)
+        generate = Generate(
+            run_id=reply.id,
+            messages=build_prompt(self._choose_system_prompt(conversation, options), thread),
+            sampling=make_sampling(options, self._settings),
+            max_tokens=choose_max_tokens(options, self._settings),
+            continue_last=is_continued,
+        )
+        self._journal.open(reply)
+        self._hub.publish(ConversationsChanged(conversation.id, origin))
+        self._hub.publish(MessageStarted(user if is_new_user else None, reply))
+        self._dispatcher.start(make_load(model, self._settings), generate)
+        return Started(conversation, user, reply)
+
+    def _insist[**P, R](self, write: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+        """Write as soon as another program lets go of the database."""
+        deadline = time.monotonic() + _BUSY_WAIT_S
+        while True:
+            try:
+                return write(*args, **options)
+            except StorageError as error:
+                if error.code != "busy" or time.monotonic() > deadline:
+                    raise
+                if self._is_closing.wait(_BUSY_STEP_S):
+                    raise
+
+    def _choose_system_prompt(self, conversation: Conversation, options: ReplyOptions) -> str:
+        if options.system_prompt is not None:
+            return options.system_prompt
+        if conversation.system_prompt is not None:
+            return conversation.system_prompt
+        return str(self._settings.get("replies.system_prompt"))
+
+    def _name_model(self, conversation: Conversation) -> str:
+        return conversation.model_id or str(self._settings.get("models.default"))
+
+    def _find_model(self, model_id: str) -> InstalledModel:
+        model = self._library.find(model_id)
+        if model.problem:
+            raise ModelError(model.problem, "Choose another model.", code="model_problem")
+        return model
+
+    def _find_leaf(self, conversation: Conversation) -> Message | None:
+        thread = self._store.thread(conversation.id)
+        if not thread:
+            return None
+        self._check_settled(thread[-1])
+        return thread[-1]
+
+    def _check_settled(self, message: Message) -> None:
+        if message.status == "streaming" or self._journal.is_open(message.id):
+            raise UsageError(
+                "A reply is still being written here.",
+                "Wait for it, or stop it first.",
+                code="reply_running",
+            )
+
+
+def _check_text(text: str) -> None:
+    if not text.strip():
+        raise UsageError("There is nothing to send.", code="empty")
+
+
+def _get_parent(message: Message) -> str:
+    if message.parent_id is None:
+        raise StorageError("The message before this reply is missing.", code="not_found")
+    return message.parent_id

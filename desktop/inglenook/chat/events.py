@@ -1,0 +1,48 @@
+"""What chat tells through the event hub, beside the engine's own events.
+
+Published on the thread that did the work: the caller's for what was asked, the journal's for what
+was saved.
+"""
+
+from dataclasses import dataclass
+
+from inglenook.store.records import Message
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationsChanged:
+    """A conversation, or with None any of them, changed: title, order, model, shown branch.
+
+    `origin` says what began it: send, retry, edit, continue, sibling, model or recover.
+    """
+
+    conversation_id: str | None
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStarted:
+    """A reply begins; `user` is the message that was added with it, if one was."""
+
+    user: Message | None
+    reply: Message
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFinished:
+    """A reply ended and is on the disk, with all its numbers."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class NotSaved:
+    """The text of a reply cannot be saved now; it goes on in memory and is tried again."""
+
+    message_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAgain:
+    """All that could not be saved has been saved."""

@@ -1,0 +1,213 @@
+"""One reply at a time for the terminal: sends, shows the text as it comes, waits until it is saved.
+
+Events arrive on the engine's and the journal's threads and are queued; the main thread reads.
+"""
+
+import queue
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from inglenook.base.errors import EngineError, ModelError, StorageError, UserError
+from inglenook.chat.events import MessageFinished, NotSaved
+from inglenook.chat.options import ReplyOptions
+from inglenook.cli.output import Output
+from inglenook.engine.protocol import Failed, Finished, LoadFailed, Loading, Text
+from inglenook.store.records import Message
+
+if TYPE_CHECKING:
+    from inglenook.app import App
+    from inglenook.chat.chat import Started
+
+SAVE_WAIT_S = 10.0
+NOT_SAVED_HINT = "See whether the disk is full; what was saved before is as it was."
+MODEL_CODES = frozenset({"load_failed", "no_model", "template_failed", "model_changed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A model that is being loaded, 0.0 to 1.0."""
+
+    fraction: float
+
+
+class TerminalConversation:
+    """One conversation, held by one reader. Use as a context manager, so that it unsubscribes."""
+
+    def __init__(self, app: "App", model_id: str | None, options: ReplyOptions) -> None:
+        self._app = app
+        self._model_id = model_id
+        self._options = options
+        self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._unsubscribe = app.hub.subscribe(self._events.put)
+        self.id: str | None = None
+        self.last: Message | None = None
+        self.run_id: str | None = None
+        self.was_stopped = False
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._unsubscribe()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def set_model(self, model_id: str) -> None:
+        """Talk with another model from the next message on."""
+        self._model_id = model_id
+        if self.id is not None:
+            self._app.chat.set_model(self.id, model_id)
+
+    def get_last(self) -> Message:
+        """The last reply, as it was saved; raises `UserError` when there is none yet."""
+        if self.last is None:
+            raise UserError("There is no reply yet.")
+        return self.last
+
+    def reset(self) -> None:
+        """Begin a new conversation with the next message."""
+        self.id = None
+        self.last = None
+
+    def send(self, text: str) -> Iterator[str | Progress]:
+        """Send a message and give the reply's pieces as they come; `last` is the saved reply then.
+
+        Raises `UserError` when the reply failed; what came before it is saved all the same.
+        """
+        self._forget_events()
+        started = self._app.chat.send(self.id, text, model_id=self._model_id, options=self._options)
+        return self._follow(started)
+
+    def retry(self) -> Iterator[str | Progress]:
+        """Write another version of the last reply."""
+        self._forget_events()
+        return self._follow(self._app.chat.retry(self.get_last().id, options=self._options))
+
+    def stop(self) -> None:
+        """Stop the reply that is being begun or written; its iterator then ends in order."""
+        self.was_stopped = True
+        if self.run_id is not None:
+            self._app.chat.stop(self.run_id)
+
+    def _follow(self, started: "Started") -> Iterator[str | Progress]:
+        self.id = started.conversation.id
+        self.run_id = started.reply.id
+        if self.was_stopped:
+            self.stop()
+        failure: UserError | None = None
+        not_saved: StorageError | None = None
+        ended_at: float | None = None
+        while True:
+            event = self._next_event(ended_at, not_saved)
+            match event:
+                case Loading():
+                    yield Progress(event.fraction)
+                case LoadFailed():
+                    failure = ModelError(event.message, event.hint, code=event.code)
+                case Text() if event.run_id == self.run_id:
+                    yield event.piece
+                case Finished() if event.run_id == self.run_id:
+                    ended_at = time.monotonic()
+                case Failed() if event.run_id == self.run_id:
+                    failure = failure or make_error(event)
+                    ended_at = time.monotonic()
+                case NotSaved() if event.message_id == self.run_id:
+                    not_saved = StorageError(event.reason, NOT_SAVED_HINT, code="not_saved")
+                case MessageFinished() if event.message.id == self.run_id:
+                    self.last = event.message
+                    self.run_id = None
+                    break
+                case _:
+                    pass
+        if failure is not None:
+            raise failure
+
+    def _forget_events(self) -> None:
+        """What came before a reply was asked for, such as a load ahead of it, is no news."""
+        while not self._events.empty():
+            self._events.get()
+
+    def _next_event(self, ended_at: float | None, not_saved: StorageError | None) -> object:
+        """The next event; once a reply has ended, its saving is waited for only so long."""
+        if ended_at is None:
+            return self._events.get()
+        patience = SAVE_WAIT_S if not_saved is None else 1.0
+        try:
+            return self._events.get(timeout=max(0.0, ended_at + patience - time.monotonic()))
+        except queue.Empty:
+            raise not_saved or StorageError("The reply could not be saved.") from None
+
+
+@contextmanager
+def stop_on_interrupt(conversation: TerminalConversation) -> Iterator[None]:
+    """Let Ctrl+C stop the reply and not the program; a second one ends the wait for it."""
+    conversation.was_stopped = False
+
+    def stop(_number: int, _frame: object) -> None:
+        if conversation.was_stopped:
+            raise KeyboardInterrupt
+        conversation.stop()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def show_reply(
+    output: Output,
+    conversation: TerminalConversation,
+    begin: Callable[[], Iterator[str | Progress]],
+) -> None:
+    """Begin a reply and show it as it comes (not with `--json`); Ctrl+C stops it."""
+    last = "\n"
+    try:
+        with stop_on_interrupt(conversation):
+            for part in begin():
+                if isinstance(part, Progress):
+                    output.progress(f"Loading the model, {part.fraction:.0%}")
+                elif not output.is_json:
+                    if last == "\n":
+                        output.progress("")
+                    output.piece(part)
+                    last = part
+    except BrokenPipeError:
+        conversation.stop()
+        raise
+    finally:
+        output.progress("")
+        if not last.endswith("\n"):
+            output.line()
+
+
+def describe_numbers(reply: Message) -> str:
+    """The line under a reply: 214 tokens · 41.8 tok/s · first token 0.31 s · 1,024 reused."""
+    numbers = reply.statistics
+    parts = []
+    if numbers.output_tokens:
+        parts.append(f"{numbers.output_tokens:,} tokens")
+    if numbers.decode_tps:
+        parts.append(f"{numbers.decode_tps:,.1f} tok/s")
+    if numbers.ttft_s:
+        parts.append(f"first token {numbers.ttft_s:.2f} s")
+    if numbers.cached_tokens:
+        parts.append(f"{numbers.cached_tokens:,} reused")
+    if reply.status == "stopped":
+        parts.append("stopped")
+    elif reply.finish_reason in {"length", "context_full"}:
+        full = reply.finish_reason == "context_full"
+        parts.append("the context is full" if full else "reached the token limit")
+    return " · ".join(parts)
+
+
+def make_error(event: Failed) -> UserError:
+    """The error of the world that a failed reply is."""
+    kind = ModelError if event.code in MODEL_CODES else EngineError
+    return kind(event.message, event.hint, code=event.code)

@@ -1,0 +1,132 @@
+"""`inglenook run`: a conversation in the terminal, kept like any other."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from inglenook.base.errors import ExitCode, UserError
+from inglenook.base.records import InstalledModel
+from inglenook.chat.options import ReplyOptions
+from inglenook.cli.conversation import TerminalConversation, describe_numbers, show_reply
+from inglenook.cli.output import Output
+from inglenook.cli.program import Common, command
+
+if TYPE_CHECKING:
+    from inglenook.app import App
+
+HELP = """\
+/new           begin a new conversation
+/retry         write the last reply again
+/model [NAME]  show the models, or talk with another one
+/help          this list
+/bye           leave (or Ctrl+D)
+Ctrl+C stops a reply. A line that ends in \\ goes on in the next."""
+
+
+@command("run")
+@click.argument("model", required=False)
+def run(common: Common, model: str | None) -> int:
+    """Talk in the terminal.
+
+    The conversation is kept like any other: the window shows it, too. MODEL is a name or a path.
+    """
+    with common.open_app() as app:
+        name = model or str(app.settings.get("models.default"))
+        chosen = app.library.find(name)
+        with TerminalConversation(app, chosen.id, ReplyOptions()) as conversation:
+            app.chat.warm_up(chosen.id)
+            common.output.note(f"{chosen.name}. /help lists commands, Ctrl+D leaves.")
+            Prompt(app, common.output, conversation).loop()
+    return ExitCode.DONE
+
+
+class Prompt:
+    """Reads lines and acts on them until the person leaves."""
+
+    def __init__(self, app: "App", output: Output, conversation: TerminalConversation) -> None:
+        self._app = app
+        self._output = output
+        self._conversation = conversation
+
+    def loop(self) -> None:
+        """Read and answer until the end of input or /bye."""
+        prepare_line_editing()
+        while True:
+            try:
+                text = read_message().strip()
+                if text in {"/bye", "/exit", "/quit"}:
+                    return
+                if text:
+                    self._act(text)
+            except EOFError:
+                self._output.note("")
+                return
+            except KeyboardInterrupt:
+                self._output.note("\nCtrl+D or /bye leaves.")
+
+    def _act(self, text: str) -> None:
+        try:
+            if text.startswith("/"):
+                self._obey(text)
+            else:
+                show_reply(self._output, self._conversation, lambda: self._conversation.send(text))
+                self._tell_numbers()
+        except UserError as error:
+            self._output.error(error)
+
+    def _obey(self, text: str) -> None:
+        name, _, argument = text.partition(" ")
+        match name:
+            case "/new":
+                self._conversation.reset()
+                self._output.note("A new conversation.")
+            case "/retry":
+                show_reply(self._output, self._conversation, self._conversation.retry)
+                self._tell_numbers()
+            case "/model":
+                self._choose_model(argument.strip())
+            case "/help" | "/?":
+                self._output.note(HELP)
+            case _:
+                self._output.note(f"There is no command {name}. /help lists them.")
+
+    def _choose_model(self, name: str) -> None:
+        if not name:
+            for model in self._app.library.list():
+                self._output.note(describe_model(model))
+            return
+        chosen = self._app.library.find(name)
+        self._conversation.set_model(chosen.id)
+        self._app.chat.warm_up(chosen.id)
+        self._output.note(f"Now talking with {chosen.name}.")
+
+    def _tell_numbers(self) -> None:
+        self._output.note(describe_numbers(self._conversation.get_last()))
+
+
+def prepare_line_editing() -> None:
+    """Arrow keys and history within the line, where the platform has them."""
+    try:
+        import readline
+    except ImportError:
+        return
+    readline.set_auto_history(True)
+
+
+def read_message() -> str:
+    """One message; a line that ends in a backslash goes on in the next."""
+    lines: list[str] = []
+    prompt = ">>> " if sys.stdin.isatty() else ""
+    while True:
+        line = input(prompt)
+        if not line.endswith("\\"):
+            return "\n".join([*lines, line])
+        lines.append(line[:-1])
+        prompt = "... " if prompt else ""
+
+
+def describe_model(model: InstalledModel) -> str:
+    """One line about an installed model."""
+    names = ", ".join(model.aliases) or model.id
+    return f"{names}  {model.name}  {model.problem}".rstrip()

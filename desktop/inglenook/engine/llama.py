@@ -1,0 +1,514 @@
+"""A thin typed face on llama.cpp's C calls: the only file that imports `llama_cpp`.
+
+`Library` maps the native code; `Model`, `Context`, `Batch` and `Sampler` own native memory and free
+it in `close()`. All calls come from the worker thread, but for `Vocab` (read-only, any thread) and
+`Context.interrupt` (any thread). A NULL from native code becomes `NativeError`, never a crash.
+
+Source of what the calls do: llama.h and ggml-backend.h of llama.cpp.
+"""
+
+import ctypes
+import importlib.util
+import re
+import sys
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from inglenook.engine.protocol import Device
+
+
+def _skip_high_level_class() -> None:
+    """Keep `llama_cpp/__init__` from running: it imports NumPy and more, 0.4 s for nothing here."""
+    spec = importlib.util.find_spec("llama_cpp")
+    if "llama_cpp" in sys.modules or spec is None:
+        return
+    package = types.ModuleType("llama_cpp")
+    package.__path__ = list(spec.submodule_search_locations or ())
+    package.__spec__ = spec
+    sys.modules["llama_cpp"] = package
+
+
+_skip_high_level_class()
+
+from llama_cpp import llama_cpp as native  # noqa: E402
+
+LOG_LEVELS: Final = {1: "debug", 2: "info", 3: "warning", 4: "error"}
+_CONTINUED: Final = 5
+_DEVICE_KINDS: Final = {0: "cpu", 1: "gpu", 2: "igpu"}
+_ATTR_UNKNOWN: Final = 1
+_ATTR_CONTROL: Final = 8
+
+_FILE_TYPE_WORDS: Final = (
+    (" - Medium", "_M"),
+    (" - Small", "_S"),
+    (" - Large", "_L"),
+    ("all ", ""),
+    ("(guessed)", ""),
+)
+_SIZE: Final = ctypes.c_size_t
+_GGML_CALLS: Final[dict[str, tuple[Any, list[Any]]]] = {
+    "ggml_backend_reg_count": (_SIZE, []),
+    "ggml_backend_reg_get": (ctypes.c_void_p, [_SIZE]),
+    "ggml_backend_reg_name": (ctypes.c_char_p, [ctypes.c_void_p]),
+    "ggml_backend_dev_count": (_SIZE, []),
+    "ggml_backend_dev_get": (ctypes.c_void_p, [_SIZE]),
+    "ggml_backend_dev_name": (ctypes.c_char_p, [ctypes.c_void_p]),
+    "ggml_backend_dev_description": (ctypes.c_char_p, [ctypes.c_void_p]),
+    "ggml_backend_dev_type": (ctypes.c_int, [ctypes.c_void_p]),
+    "ggml_backend_dev_memory": (
+        None,
+        [ctypes.c_void_p, ctypes.POINTER(_SIZE), ctypes.POINTER(_SIZE)],
+    ),
+    "ggml_set_abort_callback": (ctypes.c_void_p, [ctypes.c_void_p]),
+}
+
+type LogLine = Callable[[str, str], None]
+
+
+class NativeError(Exception):
+    """The library refused: what was asked, for the log; the library's own lines say why."""
+
+
+class Decoded(Enum):
+    """How a decode ended: what `llama_decode` returns, by name."""
+
+    DONE = 0
+    NO_SPACE = 1
+    INTERRUPTED = 2
+    FAILED = 3
+
+
+class Library:
+    """The native library, once per process: backends, devices, log."""
+
+    def __init__(self, on_log: LogLine) -> None:
+        """Map the library; its lines go to `on_log(level, text)`, debug ones are dropped."""
+        self._last_level = "info"
+
+        def take_line(level: int, text: bytes | None, _data: object) -> None:
+            name = self._last_level if level == _CONTINUED else LOG_LEVELS.get(level, "debug")
+            self._last_level = name
+            if name != "debug" and text and text.strip(b". \n"):
+                on_log(name, text.decode("utf-8", "replace").rstrip("\n"))
+
+        def take_abort(text: bytes | None) -> None:
+            on_log("fatal", (text or b"").decode("utf-8", "replace"))
+
+        # Both must outlive every native call.
+        self._take_line = native.llama_log_callback(take_line)
+        self._take_abort = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(take_abort)
+        native.llama_log_set(self._take_line, None)
+        native.llama_backend_init()
+        self._ggml = _bind_ggml()
+        self._ggml.ggml_set_abort_callback(self._take_abort)
+
+    @property
+    def version(self) -> str:
+        """The llama.cpp version, as the library tells it."""
+        return _text(native.llama_version())
+
+    @property
+    def system_info(self) -> str:
+        """Processor features in use, as the library prints them."""
+        return _text(native.llama_print_system_info()).strip()
+
+    @property
+    def can_offload(self) -> bool:
+        """Whether a backend with a GPU device is registered."""
+        return bool(native.llama_supports_gpu_offload())
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Names of the registered backends."""
+        ggml = self._ggml
+        return tuple(
+            _text(ggml.ggml_backend_reg_name(ggml.ggml_backend_reg_get(i)))
+            for i in range(ggml.ggml_backend_reg_count())
+        )
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Every compute device with its memory, as the backends report it now."""
+        ggml = self._ggml
+        found = []
+        for i in range(ggml.ggml_backend_dev_count()):
+            device = ggml.ggml_backend_dev_get(i)
+            free, total = ctypes.c_size_t(), ctypes.c_size_t()
+            ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+            kind: Any = _DEVICE_KINDS.get(ggml.ggml_backend_dev_type(device), "accelerator")
+            found.append(
+                Device(
+                    name=_text(ggml.ggml_backend_dev_name(device)),
+                    description=_text(ggml.ggml_backend_dev_description(device)),
+                    kind=kind,
+                    memory_total_bytes=total.value,
+                    memory_free_bytes=free.value,
+                )
+            )
+        return tuple(found)
+
+
+class Vocab:
+    """A model's vocabulary: read-only, usable from any thread while its `Model` is open."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self.n_tokens: int = native.llama_vocab_n_tokens(handle)
+        self.adds_bos: bool = native.llama_vocab_get_add_bos(handle)
+        self.is_spm: bool = native.llama_vocab_type(handle) == native.LLAMA_VOCAB_TYPE_SPM
+        self.bos: int = native.llama_vocab_bos(handle)
+        self.eos: int = native.llama_vocab_eos(handle)
+        self._room = ctypes.create_string_buffer(256)
+
+    def tokenize(self, text: bytes, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Text to token ids. With `parse_special`, text of control tokens becomes those tokens."""
+        room = len(text) + 8
+        while True:
+            tokens = (native.llama_token * room)()
+            n_tokens: int = native.llama_tokenize(
+                self.handle, text, len(text), tokens, room, add_special, parse_special
+            )
+            if n_tokens >= 0:
+                ids: list[int] = tokens[:n_tokens]
+                return ids
+            if -n_tokens <= room:
+                raise NativeError("tokenize")
+            room = -n_tokens
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of one token; empty for control tokens. Called by the worker thread alone."""
+        n_bytes = native.llama_token_to_piece(
+            self.handle, token, self._room, len(self._room), 0, False
+        )
+        if n_bytes < 0:
+            self._room = ctypes.create_string_buffer(-n_bytes)
+            return self.piece(token)
+        return self._room.raw[:n_bytes]
+
+    def is_end(self, token: int) -> bool:
+        """Whether the model ends its turn with this token."""
+        return bool(native.llama_vocab_is_eog(self.handle, token))
+
+    def text(self, token: int) -> str:
+        """A token as the file spells it; empty for "no such token" (-1)."""
+        return _text(native.llama_vocab_get_text(self.handle, token)) if token >= 0 else ""
+
+    def find_control_texts(self) -> tuple[str, ...]:
+        """The spellings that `parse_special` would turn into control tokens."""
+        handle, attr_of = self.handle, native.llama_vocab_get_attr
+        wanted = _ATTR_CONTROL | _ATTR_UNKNOWN
+        found = (self.text(i) for i in range(self.n_tokens) if attr_of(handle, i) & wanted)
+        return tuple(text for text in found if text)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How `Model` maps a file; `n_gpu_layers` -1 is all."""
+
+    n_gpu_layers: int = 0
+    use_mmap: bool = True
+    use_mlock: bool = False
+
+
+class Model:
+    """The weights and the vocabulary of one GGUF file."""
+
+    def __init__(
+        self, path: str, options: ModelOptions, on_progress: Callable[[float], bool]
+    ) -> None:
+        """Load a file; `on_progress(fraction)` is called on this thread and stops it by False.
+
+        Raises `NativeError` when the library refuses the file or the load was stopped.
+        """
+        params = native.llama_model_default_params()
+        params.n_gpu_layers = options.n_gpu_layers
+        if b"AMX_INT8 = 1" in native.llama_print_system_info():
+            # WORKAROUND: some virtual machines announce AMX and then fault on its first
+            # instruction (ldtilecfg in ggml_backend_amx_mul_mat), which ends the process.
+            params.use_extra_bufts = False
+        params.load_mode = (native.LLAMA_LOAD_MODE_MMAP if options.use_mmap else 0) | (
+            native.LLAMA_LOAD_MODE_MLOCK if options.use_mlock else 0
+        )
+        callback = native.llama_progress_callback(lambda done, _data: on_progress(done))
+        params.progress_callback = callback
+        handle = native.llama_model_load_from_file(path.encode("utf-8", "surrogateescape"), params)
+        if not handle:
+            raise NativeError("load model")
+        self.handle = handle
+        self.vocab = Vocab(native.llama_model_get_vocab(handle))
+        self.n_params: int = native.llama_model_n_params(handle)
+        self.size_bytes: int = native.llama_model_size(handle)
+        self.n_ctx_train: int = native.llama_model_n_ctx_train(handle)
+        self.n_layers: int = native.llama_model_n_layer(handle)
+        self.n_swa: int = native.llama_model_n_swa(handle)
+        self.is_recurrent = bool(
+            native.llama_model_is_recurrent(handle) or native.llama_model_is_hybrid(handle)
+        )
+        self.is_generative = bool(
+            native.llama_model_has_decoder(handle)
+            and not native.llama_model_has_encoder(handle)
+            and not native.llama_model_is_diffusion(handle)
+        )
+
+    @property
+    def description(self) -> str:
+        """The library's own short description, for example "llama 1B Q4_K - Medium"."""
+        room = ctypes.create_string_buffer(256)
+        native.llama_model_desc(self.handle, room, len(room))
+        return room.value.decode("utf-8", "replace")
+
+    @property
+    def quantisation(self) -> str:
+        """The file type by its usual name, for example "Q4_K_M"; empty where unknown."""
+        name = _text(native.llama_ftype_name(native.llama_model_ftype(self.handle)))
+        for long, short in _FILE_TYPE_WORDS:
+            name = name.replace(long, short)
+        name = re.sub(r" - [\d.]+ bpw", "", name)
+        return "" if "unknown" in name.lower() else name.strip()
+
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template in the file, if any."""
+        template = native.llama_model_chat_template(self.handle, None)
+        return None if template is None else _text(template)
+
+    def metadata(self, key: str) -> str | None:
+        """A metadata value as text, or None; arrays are not given."""
+        room = ctypes.create_string_buffer(1024)
+        n_bytes = native.llama_model_meta_val_str(self.handle, key.encode(), room, len(room))
+        return None if n_bytes < 0 else room.value.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """Free the weights; contexts of this model must be closed before."""
+        if self.handle is not None:
+            native.llama_model_free(self.handle)
+            self.handle = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """The shape of a context; counts in tokens. `flash_attention` None lets the library choose."""
+
+    n_ctx: int
+    n_batch: int
+    n_ubatch: int
+    n_seq_max: int
+    n_threads: int
+    n_threads_batch: int
+    flash_attention: bool | None = None
+
+
+class Context:
+    """The KV memory of up to `n_seq_max` sequences, in one shared buffer, and what decodes."""
+
+    def __init__(self, model: Model, options: ContextOptions) -> None:
+        """Allocate; raises `NativeError` when it does not fit or the model cannot generate."""
+        params = native.llama_context_default_params()
+        params.n_ctx = options.n_ctx
+        params.n_batch = options.n_batch
+        params.n_ubatch = options.n_ubatch
+        params.n_seq_max = options.n_seq_max
+        params.n_outputs_max = options.n_seq_max
+        params.n_threads = options.n_threads
+        params.n_threads_batch = options.n_threads_batch
+        params.kv_unified = True
+        params.swa_full = False
+        params.no_perf = True
+        if options.flash_attention is not None:
+            params.flash_attn_type = int(options.flash_attention)
+        # The abort callback is asked before each graph node, so it must cost nothing: libc's own
+        # strlen over two bytes of ours returns 0 (go on) or 1 (stop) without entering Python.
+        self._flag = ctypes.create_string_buffer(2)
+        self._strlen = ctypes.cast(_find_strlen(), native.ggml_abort_callback)
+        params.abort_callback = self._strlen
+        params.abort_callback_data = ctypes.cast(self._flag, ctypes.c_void_p)
+        self.handle = native.llama_init_from_model(model.handle, params)
+        if not self.handle:
+            raise NativeError("make context")
+        self._memory = native.llama_get_memory(self.handle)
+        if not self._memory:
+            native.llama_free(self.handle)
+            raise NativeError("the model has no memory to generate with")
+        self.n_ctx: int = native.llama_n_ctx(self.handle)
+        self.n_batch: int = native.llama_n_batch(self.handle)
+        self.n_ubatch: int = native.llama_n_ubatch(self.handle)
+        self.n_seq_max: int = native.llama_n_seq_max(self.handle)
+        self.n_threads: int = native.llama_n_threads(self.handle)
+
+    def decode(self, batch: "Batch") -> Decoded:
+        """Run the batch through the model; on INTERRUPTED nothing of it stays in memory."""
+        code: int = native.llama_decode(self.handle, batch.native)
+        if code == 0:
+            native.llama_synchronize(self.handle)
+        return Decoded(code) if 0 <= code <= Decoded.INTERRUPTED.value else Decoded.FAILED
+
+    def interrupt(self) -> None:
+        """Make a running decode stop at its next graph node (CPU only). Any thread."""
+        self._flag[0] = b"\x01"
+
+    def allow(self) -> None:
+        """Take back an `interrupt`."""
+        self._flag[0] = b"\x00"
+
+    def warm_up(self, token: int) -> None:
+        """Run one token so that the first real one does not pay for setting up."""
+        native.llama_set_warmup(self.handle, True)
+        batch = Batch(1)
+        batch.add(token, 0, 0, wants_logits=True)
+        self.decode(batch)
+        self.clear()
+        native.llama_set_warmup(self.handle, False)
+
+    def remove(self, seq_id: int, start: int) -> bool:
+        """Forget a sequence from position `start`; False when this model's memory cannot."""
+        return bool(native.llama_memory_seq_rm(self._memory, seq_id, start, -1))
+
+    def copy(self, source: int, target: int, end: int) -> None:
+        """Let `target` share `source`'s memory up to position `end`."""
+        native.llama_memory_seq_cp(self._memory, source, target, 0, end)
+
+    def clear(self) -> None:
+        """Forget all sequences."""
+        native.llama_memory_clear(self._memory, False)
+
+    def first_position(self, seq_id: int) -> int:
+        """The lowest position still in memory, -1 for none."""
+        return int(native.llama_memory_seq_pos_min(self._memory, seq_id))
+
+    def last_position(self, seq_id: int) -> int:
+        """The highest position in memory, -1 for none."""
+        return int(native.llama_memory_seq_pos_max(self._memory, seq_id))
+
+    def close(self) -> None:
+        """Free the memory. No decode may be running."""
+        if self.handle is not None:
+            native.llama_free(self.handle)
+            self.handle = None
+
+
+class Batch:
+    """The tokens of one decode, each with its position and its one sequence."""
+
+    def __init__(self, capacity: int) -> None:
+        self._tokens = (native.llama_token * capacity)()
+        self._positions = (native.llama_pos * capacity)()
+        self._counts = (ctypes.c_int32 * capacity)(*([1] * capacity))
+        self._ids = (native.llama_seq_id * capacity)()
+        pointer = ctypes.POINTER(native.llama_seq_id)
+        size = ctypes.sizeof(native.llama_seq_id)
+        base = ctypes.addressof(self._ids)
+        self._id_pointers = (pointer * capacity)(
+            *(ctypes.cast(base + i * size, pointer) for i in range(capacity))
+        )
+        self._logits = (ctypes.c_int8 * capacity)()
+        self.capacity = capacity
+        self.native = native.llama_batch(
+            0,
+            self._tokens,
+            None,
+            self._positions,
+            self._counts,
+            self._id_pointers,
+            self._logits,
+        )
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens are in it."""
+        return int(self.native.n_tokens)
+
+    def clear(self) -> None:
+        """Empty it."""
+        self.native.n_tokens = 0
+
+    def add(self, token: int, position: int, seq_id: int, *, wants_logits: bool) -> int:
+        """Put one token in; returns its index, which `Sampler.sample` asks for."""
+        i = int(self.native.n_tokens)
+        self._tokens[i] = token
+        self._positions[i] = position
+        self._ids[i] = seq_id
+        self._logits[i] = wants_logits
+        self.native.n_tokens = i + 1
+        return i
+
+    def add_chunk(self, tokens: Sequence[int], position: int, seq_id: int) -> None:
+        """Put in a run of prompt tokens, none of which wants logits."""
+        start, n_tokens = int(self.native.n_tokens), len(tokens)
+        end = start + n_tokens
+        self._tokens[start:end] = tokens
+        self._positions[start:end] = range(position, position + n_tokens)
+        self._ids[start:end] = [seq_id] * n_tokens
+        self._logits[start:end] = [0] * n_tokens
+        self.native.n_tokens = end
+
+
+class Sampler:
+    """A chain of native samplers; `add` takes them in the order in which they act."""
+
+    def __init__(self) -> None:
+        params = native.llama_sampler_chain_default_params()
+        params.no_perf = True
+        self.handle = native.llama_sampler_chain_init(params)
+        if not self.handle:
+            raise NativeError("make sampler chain")
+
+    def add(self, name: str, *values: Any) -> None:
+        """Append `llama_sampler_init_<name>(*values)`; NULL would crash later, so it raises."""
+        link = getattr(native, f"llama_sampler_init_{name}")(*values)
+        if not link:
+            raise NativeError(f"make sampler {name}")
+        native.llama_sampler_chain_add(self.handle, link)
+
+    def add_dry(self, vocab: Vocab, numbers: tuple[float, float, int, int]) -> None:
+        """Append DRY: multiplier, base, allowed length, tokens looked at."""
+        breakers = [b"\n", b":", b'"', b"*"]
+        array = (ctypes.c_char_p * len(breakers))(*breakers)
+        self.add("dry", vocab.handle, *numbers, array, len(breakers))
+
+    def add_logit_bias(self, n_vocab: int, pairs: Sequence[tuple[int, float]]) -> None:
+        """Append fixed additions to the logits of some tokens."""
+        array = (native.llama_logit_bias * len(pairs))()
+        for i, (token, bias) in enumerate(pairs):
+            array[i].token, array[i].bias = token, bias
+        self.add("logit_bias", n_vocab, len(pairs), array)
+
+    def sample(self, context: Context, index: int) -> int:
+        """Draw and accept the token after the batch's token at `index`."""
+        return int(native.llama_sampler_sample(self.handle, context.handle, index))
+
+    def accept(self, tokens: Sequence[int]) -> None:
+        """Tell the chain of tokens that it did not draw, for the penalties."""
+        for token in tokens:
+            native.llama_sampler_accept(self.handle, token)
+
+    def close(self) -> None:
+        """Free the chain and all in it."""
+        if self.handle is not None:
+            native.llama_sampler_free(self.handle)
+            self.handle = None
+
+
+def _bind_ggml() -> types.SimpleNamespace:
+    """Bind the calls of the backend registry, which the bindings leave out."""
+    libraries = [native._lib]
+    if sys.platform == "win32":
+        folder = native._base_path
+        libraries += [ctypes.CDLL(str(folder / name)) for name in ("ggml.dll", "ggml-base.dll")]
+    bound = types.SimpleNamespace()
+    for name, (result, arguments) in _GGML_CALLS.items():
+        home = next(library for library in libraries if hasattr(library, name))
+        call = home[name]  # A fresh object: types set here change nobody else's.
+        call.restype, call.argtypes = result, arguments
+        setattr(bound, name, call)
+    return bound
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")
+
+
+def _find_strlen() -> Any:
+    return (ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)).strlen

@@ -1,0 +1,237 @@
+"""From messages to prompt tokens: the model's own chat template, and text that stays text.
+
+What a person types may spell a control token (`<|im_end|>`). The template's control tokens must
+become tokens, the person's must not, though both arrive in one rendered text. So each one in a
+message is broken by a mark that nobody can guess, and the text is tokenised in parts, cut at the
+marks. Should a template have put such a spelling together from pieces, the control tokens of the
+result differ from those of a render with harmless contents; then every message is broken wherever
+a control token could begin.
+
+Used on the host's prompt thread; rendering happens in the renderer process.
+"""
+
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from inglenook.base.errors import EngineError
+from inglenook.engine.llama import Vocab
+from inglenook.engine.protocol import PromptMessage
+from inglenook.engine.renderer import Render
+from inglenook.engine.template import TemplateError, TemplateRenderer
+from inglenook.engine.text import clean_text
+
+_LIMIT_RUN_CHARACTERS: Final = 2048
+_MARK_LENGTH: Final = 8
+_CHATML: Final = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+_LLAMA3: Final = (
+    "{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
+    "{{ m.content }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+_GEMMA: Final = (
+    "{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else 'user' }}\n"
+    "{{ m.content }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+_PLAIN: Final = (
+    "{% for m in messages %}{{ {'system': '', 'user': 'User: ', 'assistant': 'Assistant: '}"
+    "[m.role] }}{{ m.content }}\n\n{% endfor %}{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+_STAND_INS: Final = (("<|im_start|>", _CHATML), ("<|eot_id|>", _LLAMA3), ("<end_of_turn>", _GEMMA))
+_PLAIN_STOPS: Final = ("\nUser:",)
+
+type Messages = Sequence[PromptMessage]
+
+
+class PromptMaker:
+    """Makes prompts for one loaded model. `note` says so when a plain template stands in.
+
+    `stops` are texts that end a reply under the plain template, where no token does.
+    """
+
+    def __init__(self, vocab: Vocab, template: str | None, renderer: TemplateRenderer) -> None:
+        self._vocab = vocab
+        self._renderer = renderer
+        controls = sorted(set(vocab.find_control_texts()), key=len, reverse=True)
+        self._control_pattern = _compile_alternatives(controls)
+        self._first_letters = frozenset(text[0] for text in controls)
+        self._first_pattern = _compile_alternatives(sorted(self._first_letters))
+        self._controls = frozenset(controls)
+        self._bos, self._eos = vocab.text(vocab.bos), vocab.text(vocab.eos)
+        self._template, self.note = self._choose_template(template)
+        self.stops = _PLAIN_STOPS if self._template is _PLAIN else ()
+
+    def make(self, messages: Messages, *, continue_last: bool = False) -> list[int]:
+        """The prompt's tokens, ready for a reply, or to go on with the last message.
+
+        Raises `EngineError` with code template_failed or bad_request.
+        """
+        if not messages:
+            raise EngineError("There is no message to answer.", code="bad_request")
+        if continue_last and messages[-1].role != "assistant":
+            raise EngineError("Only an assistant's message can be continued.", code="bad_request")
+        cleaned = [PromptMessage(m.role, clean_text(m.content)) for m in messages]
+        before, rest = (cleaned[:-1], cleaned[-1].content) if continue_last else (cleaned, "")
+        return self._make(before, rest, add_generation_prompt=True)
+
+    def count(self, messages: Messages) -> int:
+        """How many tokens the messages take under the template, without a reply's beginning."""
+        cleaned = [PromptMessage(m.role, clean_text(m.content)) for m in messages]
+        return len(self._make(cleaned, "", add_generation_prompt=False))
+
+    # --- rendering ---
+
+    def _make(self, messages: Messages, rest: str, *, add_generation_prompt: bool) -> list[int]:
+        def tokenize(change: Callable[[str], str], mark: str) -> list[int]:
+            changed = [PromptMessage(m.role, change(m.content)) for m in messages]
+            text = self._render(changed, add_generation_prompt=add_generation_prompt)
+            return self._tokenize(text + change(rest), mark)
+
+        mark = "".join(chr(0xF0000 + secrets.randbelow(0xFFFD)) for _ in range(_MARK_LENGTH))
+        if not self._may_spell_controls([*(m.content for m in messages), rest]):
+            return tokenize(str, mark)
+        tokens = tokenize(lambda text: _break_matches(self._control_pattern, text, mark), mark)
+        harmless = tokenize(lambda text: "x" if text.strip() else text, mark)
+        if self._list_controls(tokens) == self._list_controls(harmless):
+            return tokens
+        return tokenize(lambda text: _break_matches(self._first_pattern, text, mark), mark)
+
+    def _may_spell_controls(self, texts: Sequence[str]) -> bool:
+        return any(letter in text for letter in self._first_letters for text in texts)
+
+    def _list_controls(self, tokens: Sequence[int]) -> list[int]:
+        controls = self._controls
+        return [token for token in tokens if self._vocab.text(token) in controls]
+
+    def _render(self, messages: Messages, *, add_generation_prompt: bool) -> str:
+        """Render; when the template refuses the roles, put them in a form that it takes."""
+        refusal = TemplateError("failed", "")
+        for arrange in (list, _merge_system, _merge_neighbours):
+            try:
+                return self._render_as(
+                    self._template, arrange(messages), add_generation_prompt=add_generation_prompt
+                )
+            except TemplateError as error:
+                refusal = error if not refusal.message else refusal
+                if error.code not in {"raised", "failed"}:
+                    break
+        raise EngineError(
+            f"The model's chat template could not be used: {refusal.message}.",
+            "Retry, or choose another model.",
+            code="template_failed",
+        )
+
+    def _render_as(self, template: str, messages: Messages, *, add_generation_prompt: bool) -> str:
+        return self._renderer.render(
+            Render(
+                template=template,
+                messages=tuple((m.role, m.content) for m in messages),
+                add_generation_prompt=add_generation_prompt,
+                bos=self._bos,
+                eos=self._eos,
+            )
+        )
+
+    def _choose_template(self, template: str | None) -> tuple[str, str]:
+        """Try the file's template on one message; returns the one to use, and a note."""
+        stand_in = next((t for spelling, t in _STAND_INS if spelling in self._controls), _PLAIN)
+        if not template:
+            return stand_in, "The file has no chat template; a plain one stands in."
+        probe = f"probe{secrets.randbelow(10**6)}"
+        try:
+            text = self._render_as(
+                template, [PromptMessage("user", probe)], add_generation_prompt=True
+            )
+        except TemplateError as error:
+            reason = error.message
+        else:
+            if probe in text:
+                return template, ""
+            reason = "it leaves out what is said"
+        return (
+            stand_in,
+            f"The file's chat template could not be used ({reason}); a plain one stands in.",
+        )
+
+    # --- tokens ---
+
+    def _tokenize(self, text: str, mark: str) -> list[int]:
+        vocab = self._vocab
+        tokens = []
+        if vocab.adds_bos and vocab.bos >= 0:
+            tokens.append(vocab.bos)
+            text = text.removeprefix(self._bos)
+        escaped = "".join(f"\\u{unit:04x}" for unit in _list_utf16_units(mark))
+        parts = text.replace(escaped, mark).split(mark)
+        for i, part in enumerate(parts):
+            for j, run in enumerate(_split_long_runs(part)):
+                is_first = i == 0 and j == 0
+                tokens += self._tokenize_first(run) if is_first else self._tokenize_later(run)
+        return tokens
+
+    def _tokenize_first(self, text: str) -> list[int]:
+        return self._vocab.tokenize(text.encode(), add_special=False, parse_special=True)
+
+    def _tokenize_later(self, text: str) -> list[int]:
+        """Tokenise from the middle of a text: SentencePiece would put a space before it."""
+        if not self._vocab.is_spm:
+            return self._tokenize_first(text)
+        before = self._tokenize_first("\n")
+        tokens = self._tokenize_first("\n" + text)
+        if tokens[: len(before)] == before:
+            return tokens[len(before) :]
+        return self._tokenize_first(text)
+
+
+def _compile_alternatives(texts: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, texts)) or r"(?!)")
+
+
+def _break_matches(pattern: re.Pattern[str], text: str, mark: str) -> str:
+    return pattern.sub(lambda found: found[0][0] + mark + found[0][1:], text)
+
+
+def _split_long_runs(text: str) -> list[str]:
+    """Cut what no space interrupts for thousands of characters: tokenisers are slow on that."""
+    if len(text) <= _LIMIT_RUN_CHARACTERS:
+        return [text]
+    n = _LIMIT_RUN_CHARACTERS
+    pieces: list[str] = []
+    at = 0
+    for found in re.finditer(rf"\S{{{n}}}", text):
+        pieces.append(text[at : found.end()])
+        at = found.end()
+    return [*pieces, text[at:]]
+
+
+def _list_utf16_units(text: str) -> list[int]:
+    data = text.encode("utf-16-le")
+    return [int.from_bytes(data[i : i + 2], "little") for i in range(0, len(data), 2)]
+
+
+def _merge_system(messages: Messages) -> list[PromptMessage]:
+    """Put a system message before the first user message, for templates that know none."""
+    system = "\n\n".join(m.content for m in messages if m.role == "system")
+    rest = [m for m in messages if m.role != "system"]
+    for i, message in enumerate(rest):
+        if system and message.role == "user":
+            rest[i] = PromptMessage("user", f"{system}\n\n{message.content}")
+            break
+    return rest
+
+
+def _merge_neighbours(messages: Messages) -> list[PromptMessage]:
+    """Join messages of one role that follow each other, for templates that want turns."""
+    merged: list[PromptMessage] = []
+    for message in _merge_system(messages):
+        if merged and merged[-1].role == message.role:
+            content = f"{merged[-1].content}\n\n{message.content}"
+            merged[-1] = PromptMessage(message.role, content)
+        else:
+            merged.append(message)
+    return merged

@@ -1,0 +1,340 @@
+"""What travels between the app and the engine: commands in, events out, all frozen.
+
+Over the child's pipe each is one length-prefixed MessagePack frame (`frames`); in process
+the same structs are handed over directly. `run_id` is the id of the assistant message that a reply
+is written into, from the first command to the last event.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+FRAME_LIMIT_BYTES: Final = 64 * 1024 * 1024
+"""A longer frame ends the connection: nothing honest is that long."""
+
+
+class Frozen(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown_fields=True):
+    """Base of all that crosses the border."""
+
+
+# --- what commands are made of ---
+
+
+class PromptMessage(msgspec.Struct, frozen=True):
+    """One message of a prompt."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is drawn; the names and neutral values are those of llama.cpp.
+
+    `temperature` None takes the model's own recommendation (general.sampling.temp in the file),
+    else 0.8; 0 is greedy. `seed` None draws one at random; the drawn one is told in `Usage.seed`.
+    `logit_bias` holds (token id, bias) pairs.
+    """
+
+    temperature: float | None = None
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    typical_p: float = 1.0
+    top_n_sigma: float = -1.0
+    repeat_last_n: int = 64
+    repeat_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = -1
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    mirostat: Literal[0, 1, 2] = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    seed: int | None = None
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model is loaded. None means automatic.
+
+    `n_ctx` automatic: what the model was trained for, at most 8,192 tokens. `n_gpu_layers`
+    automatic: all layers where a GPU backend and device are present, fewer when they do not fit.
+    `n_threads` automatic: physical cores. Batch sizes in tokens.
+    """
+
+    n_ctx: int | None = None
+    n_gpu_layers: int | None = None
+    n_threads: int | None = None
+    n_threads_batch: int | None = None
+    n_batch: int = 2048
+    n_ubatch: int = 512
+    n_seq_max: int = 4
+    use_mmap: bool = True
+    use_mlock: bool = False
+    flash_attention: bool | None = None
+
+
+# --- commands ---
+
+
+class Load(Frozen, frozen=True, kw_only=True):
+    """Make this the loaded model; answered by `Loaded` or `LoadFailed`.
+
+    The one before is unloaded first.
+    `path` is an absolute path. `model_id` comes back in events and means nothing to the engine.
+    A Load equal to the loaded one is answered by `Loaded` at once.
+    """
+
+    model_id: str
+    path: str
+    options: LoadOptions = LoadOptions()
+
+
+class Unload(Frozen, frozen=True, kw_only=True):
+    """Cancel all runs, then free the model. Answered by `Unloaded`."""
+
+
+class Generate(Frozen, frozen=True, kw_only=True):
+    """Write one reply with the loaded model; answered by one `Finished` or `Failed`.
+
+    With `continue_last`, the last message is the assistant's and the reply goes on from its end.
+    `max_tokens` None runs until the model stops or the context is full.
+    """
+
+    run_id: str
+    messages: tuple[PromptMessage, ...]
+    sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    continue_last: bool = False
+
+
+class Cancel(Frozen, frozen=True, kw_only=True):
+    """Stop a run, in mid-decode or in mid-prefill; it ends with `Finished(reason="cancelled")`."""
+
+    run_id: str
+
+
+class CountTokens(Frozen, frozen=True, kw_only=True):
+    """Count the tokens of messages under the model's template; answered by `TokenCount`."""
+
+    request_id: str
+    messages: tuple[PromptMessage, ...]
+
+
+class Shutdown(Frozen, frozen=True, kw_only=True):
+    """Cancel all runs, free the model, end the host."""
+
+
+type Command = Load | Unload | Generate | Cancel | CountTokens | Shutdown
+
+
+# --- events ---
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A compute device as the library reports it; memory in bytes, 0 where unknown."""
+
+    name: str
+    description: str
+    kind: Literal["cpu", "gpu", "igpu", "accelerator"]
+    memory_total_bytes: int = 0
+    memory_free_bytes: int = 0
+
+
+class EngineReady(Frozen, frozen=True, kw_only=True):
+    """The host is up and the library is mapped."""
+
+    pid: int
+    library_version: str
+    backend: str
+    """Names of the registered backends, for example "CPU" or "CPU, Vulkan"."""
+    devices: tuple[Device, ...]
+    system_info: str
+    """What the library says about the processor features that it uses."""
+
+
+class Loading(Frozen, frozen=True, kw_only=True):
+    """Progress of a load, 0.0 to 1.0."""
+
+    model_id: str
+    fraction: float
+
+
+class Loaded(Frozen, frozen=True, kw_only=True):
+    """The model is ready. All facts are read from the library or the file, none is guessed."""
+
+    model_id: str
+    path: str
+    description: str
+    architecture: str
+    quantisation: str
+    n_params: int
+    size_bytes: int
+    n_ctx: int
+    n_ctx_train: int
+    n_layers: int
+    n_layers_gpu: int
+    """Layers on a GPU by the library's own report; n_layers + 1 with the output layer."""
+    device: str
+    """Where it runs, for people: "CPU" or "GPU 36/36"."""
+    kv_bytes: int
+    n_threads: int
+    n_batch: int
+    load_s: float
+    template_note: str = ""
+    """A sentence when the file's chat template could not be used and a plain one stands in."""
+
+
+class LoadFailed(Frozen, frozen=True, kw_only=True):
+    """The model could not be loaded: `code` for programs, `message` and `hint` for people."""
+
+    model_id: str
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Unloaded(Frozen, frozen=True, kw_only=True):
+    """No model is loaded now."""
+
+
+class Prefill(Frozen, frozen=True, kw_only=True):
+    """Prompt reading: `n_done` of `n_prompt` tokens, of which `n_cached` were reused."""
+
+    run_id: str
+    n_done: int
+    n_prompt: int
+    n_cached: int
+
+
+class Text(Frozen, frozen=True, kw_only=True):
+    """A piece of the reply, valid text; `n_tokens` output tokens so far, with this piece's."""
+
+    run_id: str
+    piece: str
+    n_tokens: int
+
+
+class Meter(Frozen, frozen=True, kw_only=True):
+    """Live numbers, about five times a second. Rates in tokens per second, times in seconds."""
+
+    run_id: str
+    n_tokens: int
+    decode_tps_now: float
+    """Over the last second."""
+    decode_tps_mean: float
+    ttft_s: float
+    n_context: int
+    """Tokens of the context in use by this reply (prompt and output)."""
+    n_ctx: int
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reply took, in tokens. `prompt_tokens` includes `cached_tokens`."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    n_ctx: int = 0
+    seed: int = 0
+
+
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time went, in seconds, and the rates, in tokens per second.
+
+    `queue_s` from the command's arrival to the first step; `load_s` the wait for a model load;
+    `ttft_s` from arrival to the first token's text; rates are 0.0 where nothing was measured.
+    `prefill_tps` counts only tokens that were read, not reused ones.
+    """
+
+    queue_s: float = 0.0
+    load_s: float = 0.0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+    ttft_s: float = 0.0
+    total_s: float = 0.0
+    prefill_tps: float = 0.0
+    decode_tps: float = 0.0
+
+
+type FinishReason = Literal["stop", "length", "context_full", "cancelled"]
+"""The model ended or a stop string came; max_tokens reached; no room left; stopped by a person."""
+
+
+class Finished(Frozen, frozen=True, kw_only=True):
+    """A reply ended in order. All its text was sent before this event."""
+
+    run_id: str
+    model_id: str
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+
+class Failed(Frozen, frozen=True, kw_only=True):
+    """A reply ended by a fault; the text that came before it stands.
+
+    Codes: engine_died, engine_hung, no_model, load_failed, prompt_too_long, bad_request,
+    template_failed, decode_failed, queue_full, model_changed, internal.
+    """
+
+    run_id: str
+    code: str
+    message: str
+    hint: str = ""
+    usage: Usage = Usage()
+    timings: Timings = Timings()
+
+
+class TokenCount(Frozen, frozen=True, kw_only=True):
+    """The answer to `CountTokens`; `n_tokens` is -1 when no model is loaded."""
+
+    request_id: str
+    n_tokens: int
+    n_ctx: int
+
+
+class EngineDied(Frozen, frozen=True, kw_only=True):
+    """The child ended by itself; `cause` says why in words. The next command starts a new one."""
+
+    cause: str
+    exit_status: int
+
+
+# --- what only the host and the client exchange ---
+
+
+class Heartbeat(Frozen, frozen=True, kw_only=True):
+    """The host is at work: it computed or read since the last one; also the echo of a `Cancel`."""
+
+
+class LogLine(Frozen, frozen=True, kw_only=True):
+    """A line for the app's log, at a level of the `logging` module; never holds chat text."""
+
+    level: int
+    name: str
+    text: str
+
+
+type Event = (
+    EngineReady
+    | Loading
+    | Loaded
+    | LoadFailed
+    | Unloaded
+    | Prefill
+    | Text
+    | Meter
+    | Finished
+    | Failed
+    | TokenCount
+    | EngineDied
+)
+
+
+type HostMessage = Event | Heartbeat | LogLine

@@ -1,0 +1,312 @@
+"""Continuous batching: each step decodes one batch over all live replies.
+
+A step takes one token from every reply that is being written, and fills up with pieces of the
+prompts that are being read. Used by the worker on its thread alone. A step is never more than one
+physical batch, so that an interrupted one leaves nothing behind.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from inglenook.base.errors import EngineError
+from inglenook.engine.llama import Batch, Context, Decoded, Vocab
+from inglenook.engine.protocol import (
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Prefill,
+    Text,
+)
+from inglenook.engine.sequence import Run, Slot, Slots
+
+log = logging.getLogger(__name__)
+
+QUEUE_LIMIT: Final = 64
+_FIRST_CHUNK: Final = 128
+_MIN_CHUNK: Final = 32
+_STEP_ALONE_S: Final = 1.0
+_STEP_SHARED_S: Final = 0.2
+"""How long a step that reads a prompt may last: alone, and while other replies wait for it."""
+
+
+class Scheduler:
+    """Owns the live and the waiting replies of one loaded model."""
+
+    def __init__(
+        self,
+        context: Context,
+        vocab: Vocab,
+        slots: Slots,
+        emit: Callable[[Event], None],
+        model_id: str,
+    ) -> None:
+        self._context = context
+        self._vocab = vocab
+        self._slots = slots
+        self._emit = emit
+        self._model_id = model_id
+        self._batch = Batch(context.n_ubatch)
+        self._live: list[Run] = []
+        self._waiting: deque[Run] = deque()
+        self._read_tps = 0.0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a step would do something."""
+        return bool(self._live or self._waiting)
+
+    @property
+    def n_waiting(self) -> int:
+        """How many replies wait for a slot."""
+        return len(self._waiting)
+
+    def add(self, run: Run) -> None:
+        """Queue a reply; fails it at once when its prompt does not fit the context."""
+        if run.n_prompt >= self._context.n_ctx:
+            error = EngineError(
+                f"The conversation has {run.n_prompt:,} tokens, but this model's context holds "
+                f"{self._context.n_ctx:,}.",
+                "Start a new conversation, or choose a longer context in Settings > Engine.",
+                code="prompt_too_long",
+            )
+            self.fail(run, error)
+            return
+        self._waiting.append(run)
+
+    def can_interrupt_for(self, run_id: str) -> bool:
+        """Whether a running step should be broken off to end this reply. Any thread.
+
+        Other replies lose nothing but that step; a recurrent memory would lose all of theirs.
+        """
+        live = list(self._live)
+        if not any(run.run_id == run_id for run in live):
+            return False
+        return len(live) == 1 or not self._slots.is_recurrent
+
+    def cancel(self, run_id: str) -> None:
+        """End a reply that a person stopped; unknown ids are ignored (it ended by itself)."""
+        for run in [*self._live, *self._waiting]:
+            if run.run_id == run_id:
+                self._finish(run, "cancelled")
+
+    def cancel_all(self) -> None:
+        """End every reply as stopped."""
+        for run in [*self._live, *self._waiting]:
+            self._finish(run, "cancelled")
+
+    def fail_all(self, error: EngineError) -> None:
+        """End every reply as failed."""
+        for run in [*self._live, *self._waiting]:
+            self.fail(run, error)
+
+    def recover(self, error: EngineError) -> None:
+        """After an error of ours in a step: fail every reply, trust no memory."""
+        self.fail_all(error)
+        self._slots.forget_all()
+
+    def step(self) -> None:
+        """Admit what fits, decode one batch, and hand on what it gave."""
+        self._admit()
+        sampled, read = self._fill_batch()
+        if not self._batch.n_tokens:
+            return
+        started = time.monotonic()
+        outcome = self._context.decode(self._batch)
+        if outcome is Decoded.DONE:
+            self._note_speed(sum(n for _, n in read), time.monotonic() - started)
+            self._take_results(sampled, read)
+        elif outcome is Decoded.NO_SPACE:
+            self._make_space()
+        else:
+            self._slots.resynchronise([run.slot for run in self._live if run.slot is not None])
+            if outcome is Decoded.FAILED:
+                self._give_up()
+
+    # --- filling ---
+
+    def _admit(self) -> None:
+        while self._waiting and self._slots.place(self._waiting[0]):
+            run = self._waiting.popleft()
+            self._live.append(run)
+            if run.slot is not None and not run.clock.started:
+                run.clock.started = time.monotonic()
+                run.n_cached = run.slot.n_past
+            self._tell_prefill(run)
+
+    def _fill_batch(self) -> tuple[list[tuple[Run, int]], list[tuple[Run, int]]]:
+        """Fill the batch; returns (run, index of its logits) and (run, prompt tokens in it)."""
+        batch = self._batch
+        batch.clear()
+        sampled: list[tuple[Run, int]] = []
+        read: list[tuple[Run, int]] = []
+        reading: list[tuple[Run, Slot, int]] = []
+        for run in self._live:
+            slot = run.slot
+            if slot is None:
+                continue
+            n_pending = len(run.tokens) - slot.n_past
+            if n_pending == 1:
+                index = batch.add(run.tokens[-1], slot.n_past, slot.seq_id, wants_logits=True)
+                sampled.append((run, index))
+            else:
+                reading.append((run, slot, n_pending))
+        budget = self._choose_budget(is_shared=bool(sampled))
+        for run, slot, n_pending in reading:
+            n_tokens = min(n_pending, budget, batch.capacity - batch.n_tokens)
+            if n_tokens <= 0:
+                break
+            index = self._add_prompt(run, slot, n_tokens, is_last=n_tokens == n_pending)
+            if n_tokens == n_pending:
+                sampled.append((run, index))
+            read.append((run, n_tokens))
+            budget -= n_tokens
+        return sampled, read
+
+    def _add_prompt(self, run: Run, slot: Slot, n_tokens: int, *, is_last: bool) -> int:
+        end = slot.n_past + n_tokens
+        n_plain = n_tokens - 1 if is_last else n_tokens
+        self._batch.add_chunk(
+            run.tokens[slot.n_past : slot.n_past + n_plain], slot.n_past, slot.seq_id
+        )
+        if not is_last:
+            return -1
+        return self._batch.add(run.tokens[end - 1], end - 1, slot.seq_id, wants_logits=True)
+
+    def _choose_budget(self, *, is_shared: bool) -> int:
+        """How many prompt tokens a step may read, by the speed measured so far."""
+        if not self._read_tps:
+            return _FIRST_CHUNK
+        step_s = _STEP_SHARED_S if is_shared else _STEP_ALONE_S
+        return max(_MIN_CHUNK, int(self._read_tps * step_s))
+
+    def _note_speed(self, n_tokens: int, seconds: float) -> None:
+        if n_tokens >= _MIN_CHUNK and seconds > 0.0:
+            tps = n_tokens / seconds
+            self._read_tps = tps if not self._read_tps else 0.5 * (self._read_tps + tps)
+
+    # --- results ---
+
+    def _take_results(self, sampled: list[tuple[Run, int]], read: list[tuple[Run, int]]) -> None:
+        for run, n_tokens in read:
+            if run.slot is not None:
+                run.slot.n_past += n_tokens
+                if not run.n_output:
+                    self._tell_prefill(run)
+        is_reading = {run.run_id for run, _ in read}
+        for run, index in sampled:
+            if run.slot is not None and run.run_id not in is_reading:
+                run.slot.n_past += 1
+            self._take_token(run, index)
+
+    def _take_token(self, run: Run, index: int) -> None:
+        """Draw one token and hand its text on; ends the reply when it is over."""
+        limit = run.command.max_tokens
+        if limit is not None and run.n_output >= limit:
+            self._finish(run, "length")
+            return
+        token = run.sampler.sample(self._context, index)
+        now = time.monotonic()
+        if self._vocab.is_end(token):
+            run.clock.first_token = run.clock.first_token or now
+            run.clock.last_token = run.clock.last_token or now
+            self._finish(run, "stop")
+            return
+        run.tokens.append(token)
+        run.count_token(now)
+        self._tell_text(run, run.stream.feed(self._vocab.piece(token)), now)
+        if run.stream.is_stopped:
+            self._finish(run, "stop")
+        elif limit is not None and run.n_output >= limit:
+            self._finish(run, "length")
+        elif len(run.tokens) > self._context.n_ctx:
+            self._finish(run, "context_full")
+
+    def _tell_text(self, run: Run, text: str, now: float) -> None:
+        if text:
+            run.clock.first_text = run.clock.first_text or now
+            self._emit(Text(run_id=run.run_id, piece=text, n_tokens=run.n_output))
+        meter = run.make_meter(now)
+        if meter is not None:
+            self._emit(meter)
+
+    def _tell_prefill(self, run: Run) -> None:
+        if run.slot is not None:
+            self._emit(
+                Prefill(
+                    run_id=run.run_id,
+                    n_done=min(run.slot.n_past, run.n_prompt),
+                    n_prompt=run.n_prompt,
+                    n_cached=run.n_cached,
+                )
+            )
+
+    # --- endings ---
+
+    def _finish(self, run: Run, reason: FinishReason) -> None:
+        """End a reply in order. A character cut in half is told only if the model left it so."""
+        rest = run.stream.finish(is_whole=reason == "stop")
+        if rest:
+            self._tell_text(run, rest, time.monotonic())
+        self._drop(run)
+        self._emit(
+            Finished(
+                run_id=run.run_id,
+                model_id=self._model_id,
+                reason=reason,
+                usage=run.make_usage(),
+                timings=run.make_timings(),
+            )
+        )
+
+    def fail(self, run: Run, error: EngineError) -> None:
+        """End a reply by a fault; its text so far stands."""
+        rest = run.stream.finish(is_whole=False)
+        if rest:
+            self._tell_text(run, rest, time.monotonic())
+        self._drop(run)
+        self._emit(
+            Failed(
+                run_id=run.run_id,
+                code=error.code,
+                message=error.message,
+                hint=error.hint,
+                usage=run.make_usage(),
+                timings=run.make_timings(),
+            )
+        )
+
+    def _drop(self, run: Run) -> None:
+        if run in self._live:
+            self._live.remove(run)
+        elif run in self._waiting:
+            self._waiting.remove(run)
+        self._slots.release(run)
+        run.sampler.close()
+
+    def _make_space(self) -> None:
+        """The memory is full: forget an idle conversation, else let the youngest reply wait."""
+        if self._slots.forget_oldest():
+            return
+        if len(self._live) == 1:
+            self._finish(self._live[0], "context_full")
+            return
+        youngest = self._live.pop()
+        self._slots.release(youngest)
+        self._slots.forget_oldest()
+        self._waiting.appendleft(youngest)
+
+    def _give_up(self) -> None:
+        """The library failed on the batch: its memory cannot be trusted any more."""
+        log.error("a decode failed with %d live replies", len(self._live))
+        self._slots.forget_all()
+        error = EngineError(
+            "The engine could not go on with this reply.",
+            "Retry; if it happens again, load the model again or choose a shorter context.",
+            code="decode_failed",
+        )
+        for run in list(self._live):
+            self.fail(run, error)

@@ -1,0 +1,268 @@
+"""One reply in the making, and the slots of KV memory that replies live in.
+
+Used by the scheduler on the worker thread alone.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from inglenook.engine.llama import Context, Sampler
+from inglenook.engine.protocol import Generate, Meter, Timings, Usage
+from inglenook.engine.text import TextStream
+
+METER_EVERY_S: Final = 0.2
+_METER_WINDOW_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class Clock:
+    """When things happened to a reply, in seconds of the monotonic clock; 0.0 is "not yet"."""
+
+    arrived: float = field(default_factory=time.monotonic)
+    load_s: float = 0.0
+    started: float = 0.0
+    first_token: float = 0.0
+    first_text: float = 0.0
+    last_token: float = 0.0
+    recent: deque[float] = field(default_factory=deque)
+    last_meter: float = 0.0
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the command arrived."""
+        return time.monotonic() - self.arrived
+
+
+@dataclass(slots=True)
+class Run:
+    """One reply: `tokens` holds the prompt and what was drawn; the last may not be decoded yet."""
+
+    command: Generate
+    tokens: list[int]
+    sampler: Sampler
+    stream: TextStream
+    seed: int
+    n_ctx: int
+    clock: Clock
+    n_prompt: int = 0
+    n_cached: int = 0
+    n_output: int = 0
+    slot: "Slot | None" = None
+
+    def __post_init__(self) -> None:
+        self.n_prompt = len(self.tokens)
+
+    @property
+    def run_id(self) -> str:
+        """The id of the message that is written."""
+        return self.command.run_id
+
+    def count_token(self, now: float) -> None:
+        """One more token was drawn."""
+        clock = self.clock
+        self.n_output += 1
+        clock.first_token = clock.first_token or now
+        clock.last_token = now
+        clock.recent.append(now)
+        while clock.recent[0] < now - _METER_WINDOW_S:
+            clock.recent.popleft()
+
+    def make_meter(self, now: float) -> Meter | None:
+        """The live numbers, when it is time for them."""
+        clock = self.clock
+        if now - clock.last_meter < METER_EVERY_S or not clock.first_text:
+            return None
+        clock.last_meter = now
+        span_s = clock.recent[-1] - clock.recent[0]
+        return Meter(
+            run_id=self.run_id,
+            n_tokens=self.n_output,
+            decode_tps_now=(len(clock.recent) - 1) / span_s if span_s > 0.0 else 0.0,
+            decode_tps_mean=self._rate(self.n_output - 1, now - clock.first_token),
+            ttft_s=clock.first_text - clock.arrived,
+            n_context=len(self.tokens),
+            n_ctx=self.n_ctx,
+        )
+
+    def make_usage(self) -> Usage:
+        """What the reply took so far."""
+        return Usage(
+            prompt_tokens=self.n_prompt,
+            cached_tokens=self.n_cached,
+            output_tokens=self.n_output,
+            n_ctx=self.n_ctx,
+            seed=self.seed,
+        )
+
+    def make_timings(self) -> Timings:
+        """Where the time went so far."""
+        clock, now = self.clock, time.monotonic()
+        started = clock.started or now
+        prefill_s = (clock.first_token or now) - started
+        decode_s = clock.last_token - clock.first_token
+        first_text = clock.first_text or clock.first_token
+        return Timings(
+            queue_s=max(0.0, started - clock.arrived - clock.load_s),
+            load_s=clock.load_s,
+            prefill_s=prefill_s,
+            decode_s=decode_s,
+            ttft_s=first_text - clock.arrived if first_text else 0.0,
+            total_s=now - clock.arrived,
+            prefill_tps=self._rate(self.n_prompt - self.n_cached, prefill_s)
+            if clock.first_token
+            else 0.0,
+            decode_tps=self._rate(self.n_output - 1, decode_s),
+        )
+
+    @staticmethod
+    def _rate(count: int, seconds: float) -> float:
+        return count / seconds if count > 0 and seconds > 0.0 else 0.0
+
+
+@dataclass(slots=True)
+class Slot:
+    """One sequence of KV memory: the first `n_past` of `tokens` are in it."""
+
+    seq_id: int
+    tokens: list[int] = field(default_factory=list)
+    n_past: int = 0
+    run: Run | None = None
+    used_at: int = 0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no reply lives in it; what it remembers may still be useful."""
+        return self.run is None
+
+    def count_shared(self, tokens: Sequence[int]) -> int:
+        """How many tokens at the beginning of `tokens` it remembers."""
+        return count_common(self.tokens, tokens, self.n_past)
+
+
+def count_common(first: Sequence[int], second: Sequence[int], limit: int) -> int:
+    """Length of the longest common beginning, at most `limit`: halving, on slices compared in C."""
+    low, high = 0, min(len(first), len(second), limit)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if first[low:middle] == second[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+class Slots:
+    """All sequences of one context: finds the best place for a prompt, trims, forgets."""
+
+    def __init__(self, context: Context, n_swa: int, *, is_recurrent: bool) -> None:
+        self._context = context
+        self._n_swa = n_swa
+        self.is_recurrent = is_recurrent
+        self._n_uses = 0
+        self.all = tuple(Slot(i) for i in range(context.n_seq_max))
+
+    @property
+    def n_used(self) -> int:
+        """Tokens in memory; shared ones count more than once, so this is an upper bound."""
+        return sum(slot.n_past for slot in self.all)
+
+    def place(self, run: Run) -> bool:
+        """Give a run a slot with as much of its prompt as is remembered; False when it must wait.
+
+        At least one token is left to decode, for its logits.
+        """
+        free = [slot for slot in self.all if slot.is_free]
+        if not free or not self._can_fit(len(run.tokens) + 1):
+            return False
+        source = max(self.all, key=lambda s: (s.count_shared(run.tokens), s.is_free))
+        n_shared = min(source.count_shared(run.tokens), len(run.tokens) - 1)
+        target = self._choose_target(free, source, n_shared)
+        if target is source:
+            n_shared = self._trim(target, n_shared)
+        else:
+            n_shared = self._share(source, target, n_shared)
+        target.tokens, target.n_past, target.run = run.tokens, n_shared, run
+        run.slot = target
+        self._make_room(len(run.tokens) + 1 - n_shared)
+        self._touch(target)
+        return True
+
+    def release(self, run: Run) -> None:
+        """The run has ended: its slot remembers what was decoded."""
+        slot, run.slot = run.slot, None
+        if slot is not None:
+            slot.tokens = run.tokens[: slot.n_past]
+            slot.run = None
+            self._touch(slot)
+
+    def forget(self, slot: Slot) -> None:
+        """Drop what a slot remembers; a run in it will be read again."""
+        self._context.remove(slot.seq_id, 0)
+        slot.n_past = 0
+
+    def forget_all(self) -> None:
+        """Drop everything."""
+        self._context.clear()
+        for slot in self.all:
+            slot.n_past = 0
+
+    def forget_oldest(self) -> bool:
+        """Drop the free slot that was used longest ago; False when none remembers anything."""
+        kept = [slot for slot in self.all if slot.is_free and slot.n_past]
+        if not kept:
+            return False
+        self.forget(min(kept, key=lambda slot: slot.used_at))
+        return True
+
+    def resynchronise(self, slots: Sequence[Slot]) -> None:
+        """After a decode that did not finish: believe only what the memory says it holds."""
+        for slot in slots:
+            n_held = self._context.last_position(slot.seq_id) + 1
+            if self.is_recurrent or n_held < slot.n_past:
+                self.forget(slot)
+            elif n_held > slot.n_past:
+                slot.n_past = self._trim_to(slot, slot.n_past)
+
+    def _choose_target(self, free: list[Slot], source: Slot, n_shared: int) -> Slot:
+        """Go on in place when that loses little; else an empty or the longest unused slot."""
+        if source.is_free and n_shared * 2 >= source.n_past:
+            return source
+        others = [slot for slot in free if slot is not source]
+        return min(others or free, key=lambda slot: (slot.n_past > 0, slot.used_at))
+
+    def _can_fit(self, n_tokens: int) -> bool:
+        """Whether the tokens fit beside the live replies, with all idle slots forgotten."""
+        live = [slot.run for slot in self.all if slot.run is not None]
+        return not live or sum(len(r.tokens) for r in live) + n_tokens <= self._context.n_ctx
+
+    def _make_room(self, n_missing: int) -> None:
+        """Forget idle slots, oldest first, until the missing tokens fit."""
+        while self.n_used + n_missing > self._context.n_ctx and self.forget_oldest():
+            pass
+
+    def _trim(self, slot: Slot, n_keep: int) -> int:
+        return n_keep if n_keep == slot.n_past else self._trim_to(slot, n_keep)
+
+    def _trim_to(self, slot: Slot, n_keep: int) -> int:
+        """Cut a slot's memory; recurrent and sliding-window memories may have to drop it all."""
+        first = self._context.first_position(slot.seq_id)
+        is_in_window = self._n_swa == 0 or first <= max(0, n_keep - self._n_swa)
+        if is_in_window and n_keep > 0 and self._context.remove(slot.seq_id, n_keep):
+            return n_keep
+        self.forget(slot)
+        return 0
+
+    def _share(self, source: Slot, target: Slot, n_shared: int) -> int:
+        """Let a slot begin with another's memory; only plain attention memory can be shared."""
+        self.forget(target)
+        if not n_shared or self.is_recurrent or self._n_swa:
+            return 0
+        self._context.copy(source.seq_id, target.seq_id, n_shared)
+        return n_shared
+
+    def _touch(self, slot: Slot) -> None:
+        self._n_uses += 1
+        slot.used_at = self._n_uses

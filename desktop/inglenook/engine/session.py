@@ -1,0 +1,119 @@
+"""One loaded model with what belongs to it: prompt maker, slots, scheduler.
+
+Made by the worker after a load and dropped before the next; used on the worker thread, but for
+`maker`, which the prompt thread uses.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from inglenook.base.errors import EngineError
+from inglenook.engine.loader import LoadedModel
+from inglenook.engine.prompt import PromptMaker
+from inglenook.engine.protocol import Event, Failed, Finished, Generate, Timings, Usage
+from inglenook.engine.sampling import (
+    check_sampling,
+    choose_temperature,
+    count_lookback,
+    draw_seed,
+    make_sampler,
+)
+from inglenook.engine.scheduler import QUEUE_LIMIT, Scheduler
+from inglenook.engine.sequence import Clock, Run, Slots
+from inglenook.engine.template import TemplateRenderer
+from inglenook.engine.text import TextStream, check_stops
+
+_TEMPERATURE_KEY = "general.sampling.temp"
+
+
+@dataclass(slots=True)
+class Pending:
+    """A reply that was asked for and that no scheduler has yet."""
+
+    command: Generate
+    clock: Clock = field(default_factory=Clock)
+
+    def make_cancelled(self, model_id: str) -> Finished:
+        """The event for a reply that was stopped before it began."""
+        return Finished(
+            run_id=self.command.run_id,
+            model_id=model_id,
+            reason="cancelled",
+            usage=Usage(),
+            timings=Timings(queue_s=self.clock.age_s, total_s=self.clock.age_s),
+        )
+
+    def make_failed(self, error: EngineError) -> Failed:
+        """The event for a reply that could not begin."""
+        return Failed(
+            run_id=self.command.run_id,
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            timings=Timings(load_s=self.clock.load_s, total_s=self.clock.age_s),
+        )
+
+
+class Session:
+    """A loaded model at work. `facts` is what `Loaded` says of it."""
+
+    def __init__(
+        self, loaded: LoadedModel, renderer: TemplateRenderer, emit: Callable[[Event], None]
+    ) -> None:
+        model = loaded.model
+        self.loaded = loaded
+        self.maker = PromptMaker(model.vocab, model.chat_template, renderer)
+        self.facts = msgspec.structs.replace(loaded.facts, template_note=self.maker.note)
+        slots = Slots(loaded.context, model.n_swa, is_recurrent=model.is_recurrent)
+        self.scheduler = Scheduler(
+            loaded.context, model.vocab, slots, emit, loaded.command.model_id
+        )
+        self._recommended = model.metadata(_TEMPERATURE_KEY)
+
+    def check(self, command: Generate, n_pending: int) -> None:
+        """Raise `EngineError` for a reply that must not begin."""
+        if self.loaded.file.is_damaged():
+            raise EngineError(
+                "The model file was changed on the disk while it was loaded.",
+                "Load the model again, or download it again.",
+                code="model_changed",
+            )
+        if n_pending + self.scheduler.n_waiting > QUEUE_LIMIT:
+            raise EngineError(
+                "Too many replies are waiting already.",
+                "Wait for one to end, or stop one.",
+                code="queue_full",
+            )
+        check_sampling(command.sampling, self.loaded.model.vocab.n_tokens)
+        problem = check_stops(command.stop)
+        if command.max_tokens is not None and command.max_tokens < 0:
+            problem = "The longest reply must be a number of tokens, 0 or more."
+        if problem:
+            raise EngineError(problem, code="bad_request")
+
+    def begin(self, pending: Pending, tokens: list[int]) -> None:
+        """Hand a reply with its prompt to the scheduler."""
+        command, context = pending.command, self.loaded.context
+        seed = draw_seed(command.sampling)
+        sampler = make_sampler(
+            command.sampling,
+            self.loaded.model.vocab,
+            temperature=choose_temperature(command.sampling, self._recommended),
+            seed=seed,
+            n_ctx=context.n_ctx,
+        )
+        n_back = count_lookback(command.sampling, context.n_ctx)
+        sampler.accept(tokens[len(tokens) - min(n_back, len(tokens)) :])
+        self.scheduler.add(
+            Run(
+                command=command,
+                tokens=tokens,
+                sampler=sampler,
+                stream=TextStream((*command.stop, *self.maker.stops)),
+                seed=seed,
+                n_ctx=context.n_ctx,
+                clock=pending.clock,
+            )
+        )

@@ -1,0 +1,83 @@
+"""Tokens' bytes to text, piece by piece, nothing decoded twice; and text that is fit to send on.
+
+Called by the scheduler on the worker thread; pure.
+"""
+
+import codecs
+from collections.abc import Sequence
+from typing import Final
+
+_LIMIT_STOPS: Final = 16
+_LIMIT_STOP_CHARACTERS: Final = 1024
+
+
+def clean_text(text: str) -> str:
+    """Replace lone surrogates, which no encoding can carry, by U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def check_stops(stops: Sequence[str]) -> str:
+    """Say what is wrong with stop strings, or return an empty text."""
+    if len(stops) > _LIMIT_STOPS:
+        return f"At most {_LIMIT_STOPS} stop texts are possible."
+    if any(len(stop) > _LIMIT_STOP_CHARACTERS for stop in stops):
+        return f"A stop text may have at most {_LIMIT_STOP_CHARACTERS:,} characters."
+    return ""
+
+
+class TextStream:
+    """Turns the bytes of one reply into text that can be shown at once.
+
+    Held back: the bytes of a character that is not complete, and text that may be the beginning
+    of a stop string. Bytes that are no UTF-8 become U+FFFD. After `is_stopped` no more comes.
+    """
+
+    def __init__(self, stops: Sequence[str] = ()) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._stops = tuple(stop for stop in stops if stop)
+        self._held = ""
+        self.is_stopped = False
+
+    def feed(self, piece: bytes) -> str:
+        """Take the next token's bytes; returns the text that is certain now, often empty."""
+        if self.is_stopped:
+            return ""
+        return self._release(self._decoder.decode(piece))
+
+    def finish(self, *, is_whole: bool = True) -> str:
+        """The reply ended: what is left of the held text.
+
+        Half a character becomes U+FFFD when the model ended there itself, and nothing otherwise.
+        """
+        if self.is_stopped:
+            return ""
+        text = self._release(self._decoder.decode(b"", final=True) if is_whole else "")
+        if not self.is_stopped:
+            text += self._held
+            self._held = ""
+        return text
+
+    def _release(self, text: str) -> str:
+        if not self._stops:
+            return text
+        text = self._held + text
+        found = min((at for at in map(text.find, self._stops) if at >= 0), default=-1)
+        if found >= 0:
+            self.is_stopped = True
+            self._held = ""
+            return text[:found]
+        n_held = max(_count_overlap(text, stop) for stop in self._stops)
+        self._held = text[len(text) - n_held :]
+        return text[: len(text) - n_held]
+
+
+def _count_overlap(text: str, stop: str) -> int:
+    """How many characters at the end of `text` may begin `stop`."""
+    for n in range(min(len(text), len(stop) - 1), 0, -1):
+        if text.endswith(stop[:n]):
+            return n
+    return 0

@@ -1,0 +1,418 @@
+"""The thread that owns the model: loads, decodes, unloads, and nothing else.
+
+Hosted by the child process (`host`) or the calling one (`local`). `submit` may be called from any
+thread; events leave through `emit`, from this thread but for two kinds that are told at once: the
+end of a reply that was cancelled before it began, and answers of the prompt thread. Whatever goes
+wrong in here becomes an event.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from inglenook.base.errors import EngineError, ModelError, UserError
+from inglenook.engine.llama import Library
+from inglenook.engine.loader import Journal, Loader, LoadStoppedError
+from inglenook.engine.preparer import Preparer, explain_bug
+from inglenook.engine.prompt import PromptMaker
+from inglenook.engine.protocol import (
+    Cancel,
+    Command,
+    CountTokens,
+    EngineReady,
+    Event,
+    Finished,
+    Generate,
+    Load,
+    LoadFailed,
+    Loading,
+    Shutdown,
+    TokenCount,
+    Unload,
+    Unloaded,
+)
+from inglenook.engine.session import Pending, Session
+from inglenook.engine.template import TemplateRenderer
+
+log = logging.getLogger(__name__)
+native_log = logging.getLogger("inglenook.engine.native")
+_LEVELS = {"error": logging.INFO, "fatal": logging.ERROR}
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """The prompt thread's answer."""
+
+    run_id: str
+    tokens: list[int] = field(default_factory=list)
+    error: EngineError | None = None
+
+
+class Worker:
+    """Runs commands in order on its own thread; cancels and aborted loads jump the queue."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._inbox: deque[Command | _Prepared] = deque()
+        self._changed = threading.Condition()
+        self._pending: dict[str, Pending] = {}
+        self._loading: Load | None = None
+        self._stops_load = False
+        self._session: Session | None = None
+        self._load_error: ModelError | None = None
+        self._journal: Journal | None = None
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._serve, name="engine-worker", daemon=True)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a load, a reply or a command is under way."""
+        session = self._session
+        return bool(
+            self._inbox
+            or self._pending
+            or self._loading
+            or (session is not None and session.scheduler.has_work)
+        )
+
+    def start(self) -> None:
+        """Start the thread; `EngineReady` follows."""
+        self._thread.start()
+
+    def submit(self, command: Command) -> None:
+        """Queue a command. Any thread; returns at once."""
+        ended: Finished | None = None
+        with self._changed:
+            if self._is_closed:
+                return
+            match command:
+                case Generate():
+                    if command.run_id in self._pending:
+                        log.error("a reply was asked for twice")
+                        return
+                    self._pending[command.run_id] = Pending(command)
+                case Cancel():
+                    ended = self._take_pending(command.run_id)
+                case Load() if self._loading is not None and command != self._loading:
+                    self._stops_load = True
+                case Unload() | Shutdown():
+                    self._stops_load = True
+                    self._is_closed = isinstance(command, Shutdown)
+                case _:
+                    pass
+            self._inbox.append(command)
+            self._interrupt_for(command)
+            self._changed.notify_all()
+        if ended is not None:
+            self._emit(ended)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread to end after a `Shutdown`; False when it has not."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _take_pending(self, run_id: str) -> Finished | None:
+        """Forget a reply that no model has begun; returns the event that ends it."""
+        pending = self._pending.pop(run_id, None)
+        if pending is None:
+            return None
+        return pending.make_cancelled(self._loading.model_id if self._loading is not None else "")
+
+    def _interrupt_for(self, command: Command) -> None:
+        """Break off the running decode when the command is about what it decodes."""
+        session = self._session
+        if session is None:
+            return
+        ends_all = isinstance(command, Unload | Shutdown) or (
+            isinstance(command, Load) and command != session.loaded.command
+        )
+        if ends_all or (
+            isinstance(command, Cancel) and session.scheduler.can_interrupt_for(command.run_id)
+        ):
+            session.loaded.context.interrupt()
+
+    # --- the thread ---
+
+    def _serve(self) -> None:
+        renderer = TemplateRenderer()
+        try:
+            renderer.start()
+            library = Library(self._take_log)
+            self._emit(_describe_library(library))
+        except Exception as error:
+            log.exception("the engine could not start")
+            self._refuse_all(error)
+            renderer.close()
+            return
+        loader = Loader(library, self._follow_log)
+        preparer = Preparer()
+        try:
+            self._run(loader, preparer, renderer)
+        finally:
+            self._unload(preparer)
+            preparer.close()
+            renderer.close()
+
+    def _run(self, loader: Loader, preparer: Preparer, renderer: TemplateRenderer) -> None:
+        while True:
+            session = self._session
+            if session is not None:
+                session.loaded.context.allow()
+            item = self._take(waits=session is None or not session.scheduler.has_work)
+            try:
+                if item is None and session is not None:
+                    session.scheduler.step()
+                elif isinstance(item, Shutdown):
+                    return
+                elif item is not None:
+                    self._handle(item, loader, preparer, renderer)
+            except Exception as error:
+                log.exception("the engine failed on %s", type(item).__name__)
+                self._recover(item, error)
+
+    def _take(self, *, waits: bool) -> Command | _Prepared | None:
+        with self._changed:
+            if waits:
+                self._changed.wait_for(lambda: bool(self._inbox))
+            return self._inbox.popleft() if self._inbox else None
+
+    def _handle(
+        self,
+        item: Command | _Prepared,
+        loader: Loader,
+        preparer: Preparer,
+        renderer: TemplateRenderer,
+    ) -> None:
+        match item:
+            case Load():
+                self._load(item, loader, preparer, renderer)
+            case Unload():
+                self._unload(preparer)
+                self._load_error = None
+                self._emit(Unloaded())
+            case Generate():
+                self._prepare(item, preparer)
+            case _Prepared():
+                self._begin(item)
+            case Cancel() if self._session is not None:
+                self._session.scheduler.cancel(item.run_id)
+            case CountTokens():
+                self._count(item, preparer)
+            case _:
+                pass
+
+    # --- loading ---
+
+    def _load(
+        self, command: Load, loader: Loader, preparer: Preparer, renderer: TemplateRenderer
+    ) -> None:
+        session = self._session
+        if session is not None and session.loaded.is_answer_to(command):
+            self._emit(session.facts)
+            return
+        self._unload(preparer)
+        with self._changed:
+            self._loading = command
+            self._stops_load = any(
+                isinstance(c, Unload | Shutdown) or (isinstance(c, Load) and c != command)
+                for c in self._inbox
+            )
+        started = time.monotonic()
+        try:
+            self._load_now(command, loader, renderer)
+        finally:
+            with self._changed:
+                self._loading = None
+                for pending in self._pending.values():
+                    waited_from = max(started, pending.clock.arrived)
+                    pending.clock.load_s += time.monotonic() - waited_from
+
+    def _load_now(self, command: Load, loader: Loader, renderer: TemplateRenderer) -> None:
+        def tell(fraction: float) -> None:
+            self._emit(Loading(model_id=command.model_id, fraction=fraction))
+
+        self._load_error = ModelError("The model could not be loaded.", code="internal")
+        tell(0.0)
+        try:
+            loaded = loader.load(command, tell, lambda: self._stops_load)
+        except LoadStoppedError:
+            self._fail_load(command, ModelError("Loading was stopped.", code="cancelled"))
+            return
+        except ModelError as error:
+            self._fail_load(command, error)
+            return
+        try:
+            session = Session(loaded, renderer, self._emit)
+        except BaseException:
+            loaded.close()
+            raise
+        self._load_error = None
+        self._session = session
+        self._emit(session.facts)
+
+    def _fail_load(self, command: Load, error: UserError) -> None:
+        self._load_error = ModelError(error.message, error.hint, code=error.code)
+        self._emit(
+            LoadFailed(
+                model_id=command.model_id, code=error.code, message=error.message, hint=error.hint
+            )
+        )
+
+    def _unload(self, preparer: Preparer) -> None:
+        """End what runs, wait for who still reads the vocabulary, free: in this order."""
+        session = self._session
+        if session is None:
+            return
+        session.scheduler.cancel_all()
+        preparer.drain()
+        with self._changed:
+            later = {c.run_id for c in self._inbox if isinstance(c, Generate)}
+            ended = [self._take_pending(run_id) for run_id in set(self._pending) - later]
+            self._session = None
+        for event in ended:
+            if event is not None:
+                self._emit(event)
+        session.loaded.close()
+
+    # --- replies ---
+
+    def _prepare(self, command: Generate, preparer: Preparer) -> None:
+        """Check a reply and hand its prompt to the prompt thread."""
+        session = self._session
+        try:
+            if session is None:
+                raise self._explain_no_model()
+            session.check(command, len(self._pending))
+        except EngineError as error:
+            self._fail_pending(command.run_id, error)
+            return
+        maker = session.maker
+
+        def job() -> None:
+            with self._changed:
+                if command.run_id not in self._pending:
+                    return
+            prepared = _make_tokens(command, maker)
+            with self._changed:
+                self._inbox.append(prepared)
+                self._changed.notify_all()
+
+        preparer.put(job)
+
+    def _begin(self, prepared: _Prepared) -> None:
+        """Move a prepared reply to the scheduler."""
+        session = self._session
+        with self._changed:
+            pending = self._pending.pop(prepared.run_id, None)
+        if pending is None or session is None:
+            return
+        if prepared.error is not None:
+            self._emit(pending.make_failed(prepared.error))
+            return
+        try:
+            session.begin(pending, prepared.tokens)
+        except EngineError as error:
+            self._emit(pending.make_failed(error))
+        except Exception as error:
+            log.exception("a reply could not begin")
+            self._emit(pending.make_failed(explain_bug(error)))
+
+    def _count(self, command: CountTokens, preparer: Preparer) -> None:
+        session = self._session
+        n_ctx = session.loaded.facts.n_ctx if session is not None else 0
+
+        def job() -> None:
+            n_tokens = -1
+            try:
+                if session is not None:
+                    n_tokens = session.maker.count(command.messages)
+            except EngineError:
+                n_tokens = -1
+            self._emit(TokenCount(request_id=command.request_id, n_tokens=n_tokens, n_ctx=n_ctx))
+
+        if session is None:
+            job()
+        else:
+            preparer.put(job)
+
+    def _explain_no_model(self) -> EngineError:
+        error = self._load_error
+        if error is None:
+            return EngineError("No model is loaded.", "Choose a model.", code="no_model")
+        return EngineError(error.message, error.hint, code="load_failed")
+
+    def _fail_pending(self, run_id: str, error: EngineError) -> None:
+        with self._changed:
+            pending = self._pending.pop(run_id, None)
+        if pending is not None:
+            self._emit(pending.make_failed(error))
+
+    # --- faults and the log ---
+
+    def _recover(self, item: Command | _Prepared | None, error: Exception) -> None:
+        """An exception of ours: say so to whoever waits, and go on."""
+        reason = explain_bug(error)
+        if isinstance(item, Load):
+            self._fail_load(item, reason)
+        elif isinstance(item, Generate | _Prepared):
+            self._fail_pending(item.run_id, reason)
+        elif item is None and self._session is not None:
+            self._session.scheduler.recover(reason)
+
+    def _refuse_all(self, error: Exception) -> None:
+        """The library cannot be used at all: every command is answered with that."""
+        reason = EngineError(
+            f"The engine could not start: {error}.",
+            "Install Inglenook again; `inglenook doctor` says what it found.",
+            code="internal",
+        )
+        while True:
+            item = self._take(waits=True)
+            match item:
+                case Load():
+                    self._fail_load(item, reason)
+                case Generate():
+                    self._fail_pending(item.run_id, reason)
+                case CountTokens():
+                    answer = TokenCount(request_id=item.request_id, n_tokens=-1, n_ctx=0)
+                    self._emit(answer)
+                case Shutdown():
+                    return
+                case _:
+                    pass
+
+    def _follow_log(self, journal: Journal | None) -> None:
+        self._journal = journal
+
+    def _take_log(self, level: str, text: str) -> None:
+        """A line of the library, on any native thread; none holds prompt text at these levels."""
+        journal = self._journal
+        if journal is not None:
+            journal.take(level, text)
+        native_log.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
+
+
+def _describe_library(library: Library) -> EngineReady:
+    return EngineReady(
+        pid=os.getpid(),
+        library_version=library.version,
+        backend=", ".join(library.backends),
+        devices=library.devices,
+        system_info=library.system_info,
+    )
+
+
+def _make_tokens(command: Generate, maker: PromptMaker) -> _Prepared:
+    """Render and tokenise, on the prompt thread; every fault becomes part of the answer."""
+    try:
+        tokens = maker.make(command.messages, continue_last=command.continue_last)
+    except EngineError as error:
+        return _Prepared(command.run_id, error=error)
+    except Exception as error:
+        log.exception("a prompt could not be made")
+        return _Prepared(command.run_id, error=explain_bug(error))
+    return _Prepared(command.run_id, tokens)

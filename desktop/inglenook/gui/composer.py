@@ -1,0 +1,368 @@
+"""The composer: a rounded card in which one writes, with Send or Stop and the context gauge.
+
+The window fills it with the conversation's draft and tells it what runs. Window's thread.
+"""
+
+from typing import Final, Literal, override
+
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QFontMetrics,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
+from PySide6.QtWidgets import QPushButton, QWidget
+
+from inglenook.gui.formats import format_count
+from inglenook.gui.theme import (
+    MEASURE_EM,
+    RADIUS_CARD,
+    RADIUS_CONTROL,
+    TRANSCRIPT_PX,
+    Theme,
+)
+from inglenook.gui.transcript.controls import Figure, Sentence, paint_focus
+from inglenook.gui.transcript.message_input import LENGTH_LIMIT, MessageInput
+
+_OVERHANG_PX: Final = 20
+"""How far the card reaches beyond the transcript's measure on each side."""
+_PAD_PX: Final = 14
+_ROW_PX: Final = 32
+_TIGHT_SHARE: Final = 0.85
+"""From this share of the context on, the gauge warns."""
+
+
+class SendButton(QPushButton):
+    """An arrow in the accent that sends; a square with its key that stops while a reply runs."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._stops = False
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        self.set_stops(False)
+
+    def set_stops(self, stops: bool) -> None:
+        """Be the Stop button, or the Send button."""
+        self._stops = stops
+        self.setAccessibleName(self.tr("Stop the reply") if stops else self.tr("Send"))
+        self.setToolTip(self.tr("Stop the reply (Esc)") if stops else self.tr("Send (Enter)"))
+        self.updateGeometry()
+        self.update()
+
+    @override
+    def sizeHint(self) -> QSize:
+        px = self._theme.px
+        if not self._stops:
+            return QSize(px(38), px(_ROW_PX))
+        metrics = QFontMetrics(self._theme.font(13))
+        words = self.tr("Stop") + self.tr("Esc")
+        return QSize(metrics.horizontalAdvance(words) + px(54), px(_ROW_PX))
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        area = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        if self._stops:
+            self._paint_stop(painter, area)
+        else:
+            self._paint_send(painter, area)
+        if self.hasFocus():
+            ring = "ink" if not self._stops and self.isEnabled() else "ember"
+            paint_focus(painter, self._theme, area, RADIUS_CONTROL, role=ring)
+
+    def _paint_send(self, painter: QPainter, area: QRectF) -> None:
+        colours, px = self._theme.colours, self._theme.px
+        painter.setPen(Qt.PenStyle.NoPen)
+        ground = colours.colour("ember" if self.isEnabled() else "line")
+        painter.setBrush(ground.lighter(108) if self.underMouse() and self.isEnabled() else ground)
+        painter.drawRoundedRect(area, RADIUS_CONTROL, RADIUS_CONTROL)
+        ink = colours.colour("on_ember" if self.isEnabled() else "quiet")
+        cap, join = Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin
+        painter.setPen(QPen(ink, self._theme.zoom * 1.8, Qt.PenStyle.SolidLine, cap, join))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        middle = area.center()
+        reach = px(6)
+        arrow = QPainterPath(middle + QPointF(0, reach))
+        arrow.lineTo(middle + QPointF(0, -reach))
+        arrow.moveTo(middle + QPointF(-reach * 0.8, -reach * 0.2))
+        arrow.lineTo(middle + QPointF(0, -reach))
+        arrow.lineTo(middle + QPointF(reach * 0.8, -reach * 0.2))
+        painter.drawPath(arrow)
+
+    def _paint_stop(self, painter: QPainter, area: QRectF) -> None:
+        colours, px = self._theme.colours, self._theme.px
+        painter.setPen(QPen(colours.colour("line"), 1))
+        painter.setBrush(colours.colour("user_card" if self.underMouse() else "raised"))
+        painter.drawRoundedRect(area, RADIUS_CONTROL, RADIUS_CONTROL)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colours.colour("ember"))
+        side = px(10)
+        painter.drawRoundedRect(QRectF(px(14), (self.height() - side) / 2, side, side), 2, 2)
+        painter.setFont(self._theme.font(13))
+        painter.setPen(colours.colour("ink"))
+        left = px(31)
+        flags = int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
+        painter.drawText(self.rect().adjusted(left, 0, 0, 0), flags, self.tr("Stop"))
+        left += QFontMetrics(painter.font()).horizontalAdvance(self.tr("Stop")) + px(8)
+        painter.setPen(colours.colour("quiet"))
+        painter.drawText(self.rect().adjusted(left, 0, 0, 0), flags, self.tr("Esc"))
+
+
+class ContextGauge(QWidget):
+    """A thin bar: how much of the context is used."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._share = 0.0
+        self.setAccessibleName(self.tr("Context used"))
+
+    def set_share(self, share: float) -> None:
+        """0 is empty, 1 is full."""
+        self._share = min(1.0, max(0.0, share))
+        self.setAccessibleDescription(f"{self._share:.0%}")
+        self.update()
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        colours = self._theme.colours
+        height = self._theme.px(4)
+        bar = QRectF(0, (self.height() - height) / 2, self.width(), height)
+        painter.setBrush(colours.colour("line"))
+        painter.drawRoundedRect(bar, height / 2, height / 2)
+        if self._share > 0:
+            bar.setWidth(max(height, bar.width() * self._share))
+            painter.setBrush(colours.colour("brick" if self._share >= _TIGHT_SHARE else "ember"))
+            painter.drawRoundedRect(bar, height / 2, height / 2)
+
+
+class Composer(QWidget):
+    """Where one writes.
+
+    Signals: `submitted(str)`; `stop_requested()`; `edit_last_requested()`; `draft_changed(str)`
+    shortly after typing stops.
+    """
+
+    submitted = Signal(str)
+    stop_requested = Signal()
+    edit_last_requested = Signal()
+    draft_changed = Signal(str)
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = theme
+        self._is_running = False
+        self._is_quiet = False
+        self._last_draft = ""
+        self._card = QRectF()
+        self.setAccessibleName(self.tr("Composer"))
+        self._build()
+        self._connect()
+        theme.changed.connect(self._on_theme_changed)
+        self._refresh()
+
+    def _build(self) -> None:
+        self.input = MessageInput(self._theme, self)
+        self.input.setAccessibleName(self.tr("Message"))
+        self.input.setAccessibleDescription(
+            self.tr("Enter sends, Shift and Enter begins a new line.")
+        )
+        self.button = SendButton(self._theme, self)
+        self._gauge = ContextGauge(self._theme, self)
+        self._context = Figure(self._theme, parent=self)
+        self._hint = Figure(self._theme, parent=self)
+        self._notice = Sentence(self._theme, self, role="quiet")
+        self._notice.hide()
+        self._gauge.hide()
+        self._context.hide()
+        self._hint.setText(self.tr("Enter sends, Shift+Enter makes a new line"))
+        self.set_has_messages(False)
+
+    def _connect(self) -> None:
+        self.input.submitted.connect(self._submit)
+        self.input.cancelled.connect(self._on_escape)
+        self.input.up_pressed.connect(self.edit_last_requested)
+        self.input.refused.connect(self._on_refused)
+        self.input.settled.connect(self.flush_draft)
+        self.input.height_changed.connect(self._place)
+        self.input.textChanged.connect(self._on_text_changed)
+        self.button.clicked.connect(self._on_button)
+
+    # --- what the window calls ---
+
+    def text(self) -> str:
+        """What stands in it, as it was typed or pasted."""
+        return self.input.message()
+
+    def set_text(self, text: str) -> None:
+        """Put a conversation's draft in; nothing is signalled."""
+        self._is_quiet = True
+        self.input.set_message(text)
+        self._last_draft = self.input.message()
+        self._is_quiet = False
+        self._refresh()
+
+    def flush_draft(self) -> None:
+        """Signal the draft now if it changed since it was last signalled."""
+        text = self.input.message()
+        if text != self._last_draft:
+            self._last_draft = text
+            self.draft_changed.emit(text)
+
+    def set_running(self, is_running: bool) -> None:
+        """Turn Send into Stop while a reply is being written."""
+        self._is_running = is_running
+        self.button.set_stops(is_running)
+        self._refresh()
+        self._place()
+
+    def set_has_messages(self, has_messages: bool) -> None:
+        """Ask for a first question or for a follow-up."""
+        asks = self.tr("Ask a follow-up…") if has_messages else self.tr("Ask anything…")
+        self.input.set_hint(asks)
+
+    def set_context(self, n_used: int, n_ctx: int) -> None:
+        """Show how much of the context is used, in tokens; nothing when `n_ctx` is 0."""
+        is_known = n_ctx > 0
+        self._gauge.setVisible(is_known)
+        self._gauge.set_share(n_used / n_ctx if is_known else 0.0)
+        text = self.tr("context {n} of {all}").format(
+            n=format_count(n_used), all=format_count(n_ctx)
+        )
+        self._context.show_figure(
+            text if is_known else "",
+            self.tr("How much of what the model can take in this conversation uses, in tokens."),
+        )
+        is_tight = is_known and n_used >= _TIGHT_SHARE * n_ctx
+        self._context.set_role("brick" if is_tight else "quiet")
+        self._place()
+
+    def set_notice(self, text: str, tone: Literal["quiet", "bad"] = "quiet") -> None:
+        """Say something above the card; nothing when the text is empty."""
+        self._notice.set_sentence(text)
+        self._notice.set_role("brick" if tone == "bad" else "quiet")
+        self._notice.setVisible(bool(text))
+        self._place()
+
+    def focus_input(self) -> None:
+        """Give the keyboard to the field."""
+        self.input.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    # --- inner ---
+
+    def _submit(self) -> None:
+        text = self.input.message().strip()
+        if not text or self._is_running:
+            return
+        self.set_text("")
+        self.set_notice("")
+        self.submitted.emit(text)
+
+    def _on_button(self) -> None:
+        if self._is_running:
+            self.stop_requested.emit()
+        else:
+            self._submit()
+
+    def _on_escape(self) -> None:
+        if self._is_running:
+            self.stop_requested.emit()
+
+    def _on_refused(self, n_characters: int) -> None:
+        self.set_notice(
+            self.tr(
+                "The pasted text has {n} characters; a message holds at most {most}. "
+                "Nothing was pasted."
+            ).format(n=format_count(n_characters), most=format_count(LENGTH_LIMIT)),
+            "bad",
+        )
+
+    def _on_text_changed(self) -> None:
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self.button.setEnabled(self._is_running or not self.input.is_empty())
+
+    def _place(self) -> None:
+        """Lay everything out for the present width, and take the height that it needs."""
+        px = self._theme.px
+        width = min(px(TRANSCRIPT_PX * MEASURE_EM) + 2 * _OVERHANG_PX, self.width())
+        left = (self.width() - width) // 2
+        top = self._place_notice(left + px(_PAD_PX), width - 2 * px(_PAD_PX))
+        pad = px(_PAD_PX)
+        inner = max(60, width - 2 * pad)
+        window = self.window().height() if self.window() is not self else 720
+        self.input.resize(inner, self.input.height())
+        height = self.input.wanted_height(max(px(60), window // 3 - px(70)))
+        self.input.setGeometry(left + pad, top + pad, inner, height)
+        row = top + pad + height + px(10)
+        self._place_row(left + pad, row, inner)
+        bottom = row + px(_ROW_PX) + px(12)
+        self._card = QRectF(left, top, width, bottom - top)
+        wanted = bottom
+        if wanted != self.minimumHeight() or wanted != self.maximumHeight():
+            self.setFixedHeight(wanted)
+        self.update()
+
+    def _place_notice(self, left: int, width: int) -> int:
+        if self._notice.isHidden():
+            return 0
+        height = self._notice.fit(width)
+        self._notice.setGeometry(left, 0, width, height)
+        return height + self._theme.px(6)
+
+    def _place_row(self, left: int, top: int, width: int) -> None:
+        px = self._theme.px
+        height = px(_ROW_PX)
+        size = self.button.sizeHint()
+        right = left + width - size.width()
+        self.button.setGeometry(right, top, size.width(), height)
+        right -= px(12)
+        self._hint.setVisible(self._gauge.isHidden())
+        if self._gauge.isHidden():
+            self._hint.setGeometry(left, top, max(0, right - left), height)
+            return
+        text_width = self._context.sizeHint().width()
+        self._context.setGeometry(right - text_width, top, text_width, height)
+        right -= text_width + px(12)
+        self._gauge.setGeometry(left, top, max(0, right - left), height)
+
+    def _on_theme_changed(self) -> None:
+        self._place()
+        self.update()
+
+    @override
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._place()
+
+    @override
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange:
+            self._place()
+
+    @override
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self._card.contains(event.position()):
+            self.focus_input()
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colours = self._theme.colours
+        painter.setPen(QPen(colours.colour("line"), 1))
+        painter.setBrush(colours.colour("raised"))
+        area = self._card.adjusted(0.5, 0.5, -0.5, -0.5)
+        painter.drawRoundedRect(area, RADIUS_CARD, RADIUS_CARD)

@@ -1,0 +1,49 @@
+"""The installed models as the window knows them: listed off its thread, kept until they change."""
+
+from PySide6.QtCore import QObject, Signal
+
+from inglenook.app import App
+from inglenook.base.records import InstalledModel
+from inglenook.gui.bridge import Bridge
+from inglenook.gui.tasks import Tasks
+from inglenook.models.events import ModelsChanged
+
+
+class InstalledModels(QObject):
+    """A kept copy of `library.list()`.
+
+    Signals: `changed()` after each listing that differs from the one before.
+    """
+
+    changed = Signal()
+
+    def __init__(self, app: App, tasks: Tasks, bridge: Bridge, parent: QObject) -> None:
+        super().__init__(parent)
+        self._app = app
+        self._tasks = tasks
+        self.models: tuple[InstalledModel, ...] = ()
+        self.is_listed = False
+        bridge.happened.connect(self._on_event)
+
+    def reload(self) -> None:
+        """List anew."""
+        self._tasks.run(self._app.library.list, self._on_listed, owner=self)
+
+    def find(self, model_id: str) -> InstalledModel | None:
+        """The installed model of an id."""
+        return next((model for model in self.models if model.id == model_id), None)
+
+    @property
+    def size_bytes(self) -> int:
+        """What all of them take on the disk."""
+        return sum(model.size_bytes for model in self.models)
+
+    def _on_listed(self, models: tuple[InstalledModel, ...]) -> None:
+        is_first, self.is_listed = not self.is_listed, True
+        if is_first or models != self.models:
+            self.models = models
+            self.changed.emit()
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, ModelsChanged):
+            self.reload()

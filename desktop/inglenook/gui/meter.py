@@ -1,0 +1,113 @@
+"""Feeds the inspector: numbers of the reply on show, the engine's facts, the sampling values."""
+
+from PySide6.QtCore import QObject
+
+from inglenook.app import App
+from inglenook.base.settings import SettingChanged
+from inglenook.chat.events import MessageStarted
+from inglenook.engine.protocol import Failed, Finished, Meter, Prefill, Timings, Usage
+from inglenook.gui.bridge import Bridge
+from inglenook.gui.chat_controller import ChatController
+from inglenook.gui.inspector import Figures, Inspector, figures_of
+from inglenook.gui.live import LiveRun, LiveRuns
+from inglenook.store.records import Message
+
+
+class MeterController(QObject):
+    """Joins events and inspector; numbers of replies that are not on show are left out."""
+
+    def __init__(
+        self,
+        app: App,
+        inspector: Inspector,
+        bridge: Bridge,
+        live: LiveRuns,
+        chat: ChatController,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._app = app
+        self._inspector = inspector
+        self._live = live
+        self._chat = chat
+        bridge.meter_moved.connect(self._on_meter)
+        bridge.prefill_moved.connect(self._on_prefill)
+        bridge.run_ended.connect(self._on_ended)
+        bridge.engine_changed.connect(self._on_engine_changed)
+        bridge.happened.connect(self._on_event)
+        live.started.connect(self._on_started)
+        chat.reply_shown.connect(self._on_reply_shown)
+
+    def _run_on_show(self, run_id: str) -> LiveRun | None:
+        run = self._live.find(run_id)
+        is_shown = run is not None and run.conversation_id == self._chat.conversation_id
+        return run if is_shown else None
+
+    def _on_started(self, event: MessageStarted) -> None:
+        if event.reply.conversation_id == self._chat.conversation_id:
+            self._inspector.start_speed()
+            self._inspector.show_figures(Figures(is_live=True))
+
+    def _on_prefill(self, event: Prefill) -> None:
+        run = self._run_on_show(event.run_id)
+        if run is not None and run.meter is None:
+            self._inspector.show_figures(_live_figures(run))
+
+    def _on_meter(self, event: Meter) -> None:
+        run = self._run_on_show(event.run_id)
+        if run is not None:
+            self._inspector.add_speed(event.decode_tps_now)
+            self._inspector.show_figures(_live_figures(run))
+
+    def _on_ended(self, event: Finished | Failed) -> None:
+        if self._run_on_show(event.run_id) is not None and event.timings.total_s > 0:
+            self._inspector.show_figures(_ended_figures(event.usage, event.timings))
+
+    def _on_reply_shown(self, reply: Message | None) -> None:
+        run = self._live.find(reply.id) if reply is not None else None
+        if run is not None:
+            self._inspector.show_figures(_live_figures(run))
+        else:
+            figures = figures_of(reply.statistics) if reply is not None else Figures()
+            self._inspector.show_figures(figures)
+
+    def _on_engine_changed(self, event: object) -> None:
+        del event
+        state = self._app.engine.state
+        self._inspector.show_engine(state.loaded, state.ready)
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, SettingChanged) and event.key.startswith("replies."):
+            self._inspector.show_sampling()
+
+
+def _live_figures(run: LiveRun) -> Figures:
+    prefill, meter = run.prefill, run.meter
+    return Figures(
+        is_live=True,
+        tps_now=meter.decode_tps_now if meter else None,
+        tps_mean=meter.decode_tps_mean if meter else None,
+        ttft_s=meter.ttft_s if meter else None,
+        n_new=prefill.n_prompt - prefill.n_cached if prefill else None,
+        n_reused=prefill.n_cached if prefill else None,
+        n_history=meter.n_context - meter.n_tokens if meter else prefill.n_done if prefill else 0,
+        n_output=meter.n_tokens if meter else 0,
+        n_ctx=meter.n_ctx if meter else 0,
+    )
+
+
+def _ended_figures(usage: Usage, timings: Timings) -> Figures:
+    return Figures(
+        tps_now=timings.decode_tps or None,
+        tps_mean=timings.decode_tps or None,
+        ttft_s=timings.ttft_s or None,
+        n_new=usage.prompt_tokens - usage.cached_tokens,
+        n_reused=usage.cached_tokens,
+        prefill_tps=timings.prefill_tps or None,
+        queue_s=timings.queue_s + timings.load_s,
+        prefill_s=timings.prefill_s,
+        decode_s=timings.decode_s,
+        n_history=usage.prompt_tokens,
+        n_output=usage.output_tokens,
+        n_ctx=usage.n_ctx,
+    )

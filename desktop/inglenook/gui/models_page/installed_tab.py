@@ -1,0 +1,181 @@
+"""The Installed tab: use, show in folder, remove, import."""
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
+
+from inglenook.app import App
+from inglenook.base.records import InstalledModel
+from inglenook.gui.dialogs import ask
+from inglenook.gui.formats import format_bytes, format_context, format_parameters
+from inglenook.gui.installed import InstalledModels
+from inglenook.gui.tasks import Tasks
+from inglenook.gui.theme import Theme
+from inglenook.gui.widgets import (
+    ElidedLabel,
+    Pill,
+    clear_layout,
+    make_button,
+    make_label,
+    make_line,
+    make_scroll,
+)
+
+
+class InstalledTab(QWidget):
+    """One card for each model on this disk.
+
+    Signals: `model_chosen(model_id)`, `import_requested()`, `said(text, surface)` for the notice.
+    """
+
+    model_chosen = Signal(str)
+    import_requested = Signal()
+    said = Signal(str, str)
+
+    def __init__(
+        self,
+        app: App,
+        theme: Theme,
+        tasks: Tasks,
+        models: InstalledModels,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._app = app
+        self._theme = theme
+        self._tasks = tasks
+        self._models = models
+        content = QWidget()
+        self._column = QVBoxLayout(content)
+        self._column.setContentsMargins(28, 0, 28, 24)
+        self._column.setSpacing(12)
+        scroll = make_scroll(content, self.tr("Installed models"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(self._make_head())
+        column.addWidget(scroll, 1)
+        models.changed.connect(self.show_models)
+        self.show_models()
+
+    def show_models(self) -> None:
+        """Make the cards anew."""
+        clear_layout(self._column)
+        for model in self._models.models:
+            self._column.addWidget(self._make_card(model))
+        self._column.addStretch(1)
+        total = self.tr("{size} on this disk")
+        self._total.setText(total.replace("{size}", format_bytes(self._models.size_bytes)))
+
+    def ask_to_remove(self, model: InstalledModel) -> None:
+        """Say what removing frees, then remove."""
+        heading = self.tr("Remove {name}?").replace("{name}", model.name)
+        if model.origin == "file":
+            text = self.tr("Inglenook forgets it. The file stays where it is: {path}")
+            text = text.replace("{path}", model.path)
+        else:
+            text = self.tr(
+                "This deletes its file and frees {size}. Conversations held with it stay."
+            ).replace("{size}", format_bytes(model.size_bytes))
+        ask(self._theme, self, heading, text, self.tr("Remove"), lambda: self._remove(model))
+
+    def _remove(self, model: InstalledModel) -> None:
+        def done(freed_bytes: int) -> None:
+            text = self.tr("{name} was removed.")
+            if freed_bytes:
+                text = self.tr("{name} was removed; {size} are free again.")
+            text = text.replace("{name}", model.name)
+            self.said.emit(text.replace("{size}", format_bytes(freed_bytes)), "bar")
+
+        self._tasks.run(
+            lambda: self._app.library.remove(model.id),
+            done,
+            lambda error: self.said.emit(str(error), "bad"),
+            owner=self,
+            in_order=True,
+        )
+
+    def _make_head(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setContentsMargins(28, 16, 28, 12)
+        row.setSpacing(12)
+        button = make_button(self.tr("Import a file…"))
+        button.clicked.connect(self.import_requested)
+        row.addWidget(button)
+        hint = self.tr("or drop a .gguf file here; it is used where it lies, not copied")
+        row.addWidget(make_label(hint, "small"))
+        row.addStretch(1)
+        self._total = make_label("", "quiet")
+        row.addWidget(self._total)
+        return row
+
+    def _make_card(self, model: InstalledModel) -> QFrame:
+        card = QFrame()
+        card.setProperty("surface", "card")
+        card.setAccessibleName(model.name)
+        column = QVBoxLayout(card)
+        column.setContentsMargins(16, 12, 16, 12)
+        column.setSpacing(6)
+        head = QHBoxLayout()
+        head.setSpacing(10)
+        head.addWidget(make_label(model.name, "heading"))
+        head.addWidget(make_label(" · ".join(_list_facts(model)), "quiet"))
+        if model.origin == "builtin":
+            head.addWidget(Pill(self._theme, self.tr("built in"), "quiet"))
+        elif model.origin == "file":
+            head.addWidget(Pill(self._theme, self.tr("imported"), "quiet"))
+        head.addStretch(1)
+        head.addWidget(make_label(_describe_more(model), "quiet"))
+        column.addLayout(head)
+        if model.problem:
+            column.addWidget(make_label(model.problem, "bad", wraps=True))
+        column.addWidget(make_line())
+        column.addLayout(self._make_buttons(model))
+        return card
+
+    def _make_buttons(self, model: InstalledModel) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 4, 0, 0)
+        row.setSpacing(8)
+        path = ElidedLabel(model.path, "small")
+        path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        path.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        row.addWidget(path, 1)
+        folder = make_button(self.tr("Show in folder"), "flat")
+        folder.clicked.connect(lambda: _show_folder(model.path))
+        row.addWidget(folder)
+        if model.origin != "builtin":
+            remove = make_button(self.tr("Remove"), "danger")
+            remove.setAccessibleName(self.tr("Remove {name}").replace("{name}", model.name))
+            remove.clicked.connect(lambda: self.ask_to_remove(model))
+            row.addWidget(remove)
+        use = make_button(self.tr("Use"), "" if model.problem else "primary")
+        use.setAccessibleName(self.tr("Use {name}").replace("{name}", model.name))
+        use.setEnabled(not model.problem)
+        use.clicked.connect(lambda: self.model_chosen.emit(model.id))
+        row.addWidget(use)
+        return row
+
+
+def _list_facts(model: InstalledModel) -> list[str]:
+    facts = (
+        model.quantisation,
+        format_bytes(model.size_bytes) if model.size_bytes else "",
+        model.licence,
+    )
+    return [fact for fact in facts if fact]
+
+
+def _describe_more(model: InstalledModel) -> str:
+    parts = (
+        model.architecture,
+        format_parameters(model.n_params),
+        f"{format_context(model.n_ctx_train)} context" if model.n_ctx_train else "",
+    )
+    return " · ".join(part for part in parts if part)
+
+
+def _show_folder(path: str) -> None:
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(path).parent)))

@@ -1,0 +1,207 @@
+"""The models page's frame: tabs and a field in its header, import by file or by drop."""
+
+from pathlib import Path
+from typing import override
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QShowEvent
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from inglenook.app import App
+from inglenook.base.errors import UserError
+from inglenook.base.records import InstalledModel
+from inglenook.gui.bridge import Bridge
+from inglenook.gui.installed import InstalledModels
+from inglenook.gui.models_page.discover import Discover
+from inglenook.gui.models_page.downloads_tab import DownloadsTab
+from inglenook.gui.models_page.installed_tab import InstalledTab
+from inglenook.gui.models_page.offers import parse_repo
+from inglenook.gui.models_page.transfers import Transfers
+from inglenook.gui.tasks import Tasks
+from inglenook.gui.theme import Theme
+from inglenook.gui.widgets import NoticeBar, make_button, make_label, make_surface
+
+TABS = ("discover", "installed", "downloads")
+FILTER_PAUSE_MS = 120
+
+
+class ModelsPage(QFrame):
+    """Discover, Installed, Downloads.
+
+    Signals: `model_chosen(model_id)` to talk with a model, `link_requested(address)`.
+    """
+
+    model_chosen = Signal(str)
+    link_requested = Signal(str)
+
+    def __init__(
+        self,
+        app: App,
+        theme: Theme,
+        tasks: Tasks,
+        bridge: Bridge,
+        models: InstalledModels,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._app = app
+        self._theme = theme
+        self._tasks = tasks
+        self._models = models
+        self.setProperty("surface", "paper")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAccessibleName(self.tr("Models"))
+        self.setAcceptDrops(True)
+        self.transfers = Transfers(app, tasks, bridge, self)
+        self.discover = Discover(app, theme, tasks, models, self.transfers)
+        self.installed = InstalledTab(app, theme, tasks, models)
+        self.downloads = DownloadsTab(theme, self.transfers)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(FILTER_PAUSE_MS)
+        self._pause.timeout.connect(self._on_filter_paused)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self._make_header())
+        self.notice = NoticeBar(theme)
+        notice_row = QHBoxLayout()
+        notice_row.setContentsMargins(28, 8, 28, 0)
+        notice_row.addWidget(self.notice)
+        column.addLayout(notice_row)
+        self._stack = QStackedWidget()
+        for tab in (self.discover, self.installed, self.downloads):
+            self._stack.addWidget(tab)
+        column.addWidget(self._stack, 1)
+        self._connect()
+        self._update_counts()
+
+    def show_tab(self, name: str) -> None:
+        """Show one of the tabs: "discover", "installed" or "downloads"."""
+        index = TABS.index(name)
+        self._tabs[index].setChecked(True)
+        self._stack.setCurrentIndex(index)
+
+    def import_file(self, path: Path) -> None:
+        """Check a GGUF file on this disk and use it where it lies."""
+
+        def done(model: InstalledModel) -> None:
+            self.show_tab("installed")
+            text = self.tr("{name} can be used now.").replace("{name}", model.name)
+            self._say(text, "bar")
+
+        self._tasks.run(
+            lambda: self._app.library.import_file(path),
+            done,
+            lambda error: self._say(str(error), "bad"),
+            owner=self,
+            in_order=True,
+        )
+
+    # --- parts ---
+
+    def _make_header(self) -> QWidget:
+        header = make_surface("header")
+        header.setMinimumHeight(56)
+        row = QHBoxLayout(header)
+        row.setContentsMargins(20, 8, 20, 8)
+        row.setSpacing(4)
+        row.addWidget(make_label(self.tr("Models"), "heading"))
+        row.addSpacing(10)
+        self._group = QButtonGroup(self)
+        self._tabs: list[QPushButton] = []
+        for i, name in enumerate((self.tr("Discover"), self.tr("Installed"), self.tr("Downloads"))):
+            tab = make_button(name, "tab")
+            tab.setCheckable(True)
+            self._group.addButton(tab, i)
+            self._tabs.append(tab)
+            row.addWidget(tab)
+        self._tabs[0].setChecked(True)
+        row.addStretch(1)
+        self.field = QLineEdit()
+        self.field.setPlaceholderText(self.tr("Filter, or paste a name like owner/repo"))
+        self.field.setAccessibleName(self.tr("Filter the list, or paste a name like owner/repo"))
+        self.field.setClearButtonEnabled(True)
+        self.field.setMinimumWidth(self._theme.px(240))
+        self.field.setMaximumWidth(self._theme.px(340))
+        self.field.setMaxLength(500)
+        row.addWidget(self.field, 2)
+        return header
+
+    def _connect(self) -> None:
+        self._group.idClicked.connect(lambda index: self.show_tab(TABS[index]))
+        self.field.textChanged.connect(lambda _: self._pause.start())
+        self.field.returnPressed.connect(self._on_field_entered)
+        self.discover.model_chosen.connect(self.model_chosen)
+        self.installed.model_chosen.connect(self.model_chosen)
+        self.installed.import_requested.connect(self.choose_file)
+        self.installed.said.connect(self._say)
+        self.transfers.changed.connect(self._update_counts)
+        self.transfers.refused.connect(self._on_refused)
+        self._models.changed.connect(self._update_counts)
+
+    def choose_file(self) -> None:
+        """Let the person choose a file to import."""
+        dialog = QFileDialog(self, self.tr("Import a model"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters([self.tr("GGUF models (*.gguf)"), self.tr("All files (*)")])
+        dialog.fileSelected.connect(lambda name: self.import_file(Path(name)))
+        dialog.open()
+
+    # --- what happens ---
+
+    def _on_filter_paused(self) -> None:
+        text = self.field.text()
+        self.discover.set_filter("" if parse_repo(text) else text)
+
+    def _on_field_entered(self) -> None:
+        self.show_tab("discover")
+        self._pause.stop()
+        if not self.discover.list_repo(self.field.text()):
+            self.discover.set_filter(self.field.text())
+
+    def _on_refused(self, name: str, error: UserError) -> None:
+        del name
+        if self._stack.currentWidget() is not self.discover:
+            self._say(str(error), "bad")
+
+    def _say(self, text: str, surface: str) -> None:
+        self.notice.set_surface(surface)
+        self.notice.show_notice(text)
+
+    def _update_counts(self) -> None:
+        n_models, n_downloads = len(self._models.models), self.transfers.n_open
+        self._tabs[1].setText(f"{self.tr('Installed')} {n_models or ''}".rstrip())
+        self._tabs[2].setText(f"{self.tr('Downloads')} {n_downloads or ''}".rstrip())
+
+    @override
+    def showEvent(self, event: QShowEvent) -> None:
+        """Ask for the downloads, which may have come from an earlier start."""
+        super().showEvent(event)
+        self.transfers.refresh()
+
+    @override
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take files of this machine, nothing else."""
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    @override
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Import what was dropped."""
+        for url in event.mimeData().urls():
+            if url.isLocalFile():
+                self.import_file(Path(url.toLocalFile()))
+        event.acceptProposedAction()

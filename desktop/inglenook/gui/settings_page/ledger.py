@@ -1,0 +1,124 @@
+"""Settings, Privacy: every connection of this session, in a table."""
+
+from typing import Any, override
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer
+from PySide6.QtGui import QHideEvent, QShowEvent
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QVBoxLayout, QWidget
+
+from inglenook.base.network import Connection, Network
+from inglenook.gui.formats import format_bytes, format_moment
+from inglenook.gui.widgets import make_label
+
+REFRESH_MS = 1000
+
+type Index = QModelIndex | QPersistentModelIndex
+
+
+class LedgerTable(QAbstractTableModel):
+    """When, where to, why, how much came back; newest first."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._lines: tuple[Connection, ...] = ()
+        self._heads = (self.tr("When"), self.tr("Where to"), self.tr("Why"), self.tr("Received"))
+
+    def set_lines(self, lines: tuple[Connection, ...]) -> None:
+        """Show these lines, given oldest first."""
+        newest_first = lines[::-1]
+        if newest_first == self._lines:
+            return
+        if len(newest_first) != len(self._lines):
+            self.beginResetModel()
+            self._lines = newest_first
+            self.endResetModel()
+            return
+        self._lines = newest_first
+        self.dataChanged.emit(self.index(0, 0), self.index(len(self._lines) - 1, 3))
+
+    @override
+    def rowCount(self, parent: Index | None = None) -> int:
+        """One row for each connection."""
+        return 0 if parent is not None and parent.isValid() else len(self._lines)
+
+    @override
+    def columnCount(self, parent: Index | None = None) -> int:
+        """Four columns."""
+        return 0 if parent is not None and parent.isValid() else len(self._heads)
+
+    @override
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        """The columns' names."""
+        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
+            return self._heads[section]
+        return None
+
+    @override
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """The text of one cell."""
+        if role == Qt.ItemDataRole.TextAlignmentRole and index.column() == 3:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role != Qt.ItemDataRole.DisplayRole or index.row() >= len(self._lines):
+            return None
+        line = self._lines[index.row()]
+        cells = (format_moment(line.time), line.host, line.purpose, format_bytes(line.n_bytes))
+        return cells[index.column()]
+
+
+class Ledger(QWidget):
+    """The table, or one sentence while it is empty; refreshed while it is visible."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self._network = network
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 8, 0, 0)
+        column.setSpacing(8)
+        column.addWidget(make_label(self.tr("Connections of this session"), "strong"))
+        note = self.tr(
+            "Inglenook connects only when you ask for a model or a list of files. Conversations "
+            "never leave this machine."
+        )
+        column.addWidget(make_label(note, "small", wraps=True))
+        self._empty = make_label(self.tr("None so far."), "quiet")
+        column.addWidget(self._empty)
+        self.table = LedgerTable(self)
+        self._view = QTableView()
+        self._view.setModel(self.table)
+        self._view.setAccessibleName(self.tr("Connections of this session"))
+        self._view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self._view.setShowGrid(False)
+        self._view.setMinimumHeight(220)
+        self._view.verticalHeader().hide()
+        header = self._view.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        column.addWidget(self._view)
+        self._timer = QTimer(self)
+        self._timer.setInterval(REFRESH_MS)
+        self._timer.timeout.connect(self.reload)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the ledger, which is kept in memory."""
+        lines = self._network.ledger()
+        self.table.set_lines(lines)
+        self._view.setVisible(bool(lines))
+        self._empty.setVisible(not lines)
+
+    @override
+    def showEvent(self, event: QShowEvent) -> None:
+        """Refresh while visible."""
+        super().showEvent(event)
+        self.reload()
+        self._timer.start()
+
+    @override
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Rest while hidden."""
+        super().hideEvent(event)
+        self._timer.stop()

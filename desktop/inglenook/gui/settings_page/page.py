@@ -1,0 +1,250 @@
+"""The settings page's frame: the list of sections on the left, one section on the right."""
+
+from typing import TYPE_CHECKING, Final, override
+
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QShowEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QListWidget,
+    QScrollArea,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from inglenook.app import App
+from inglenook.base.errors import UserError
+from inglenook.base.settings import SETTINGS, SettingChanged
+from inglenook.gui.bridge import Bridge
+from inglenook.gui.installed import InstalledModels
+from inglenook.gui.settings_page.about import About
+from inglenook.gui.settings_page.conversations import DeletedConversations
+from inglenook.gui.settings_page.ledger import Ledger
+from inglenook.gui.settings_page.rows import ModelRow, SettingRow, make_row
+from inglenook.gui.shortcuts import PLACE_KEYS, WINDOW_KEYS, make_key_table
+from inglenook.gui.tasks import Tasks
+from inglenook.gui.theme import Theme
+from inglenook.gui.widgets import (
+    ElidedLabel,
+    make_button,
+    make_label,
+    make_line,
+    make_scroll,
+    make_surface,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECTIONS: Final = (
+    "appearance", "conversations", "replies", "engine", "models", "privacy", "shortcuts", "about",
+)  # fmt: skip
+CONTENT_PX: Final = 680
+
+
+class SettingsPage(QFrame):
+    """All sections; what is declared in `SETTINGS` makes its rows by itself.
+
+    Signals: `restored(conversation_id)`.
+    """
+
+    restored = Signal(str)
+
+    def __init__(
+        self,
+        app: App,
+        theme: Theme,
+        tasks: Tasks,
+        bridge: Bridge,
+        models: InstalledModels,
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._app = app
+        self._theme = theme
+        self._tasks = tasks
+        self._models = models
+        self.rows: dict[str, SettingRow] = {}
+        self.setProperty("surface", "paper")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setAccessibleName(self.tr("Settings"))
+        self._stack = QStackedWidget()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self._make_header())
+        body = QHBoxLayout()
+        body.setContentsMargins(20, 16, 0, 0)
+        body.setSpacing(24)
+        body.addWidget(self._make_rail())
+        body.addWidget(self._stack, 1)
+        column.addLayout(body, 1)
+        for name in SECTIONS:
+            self._stack.addWidget(self._make_section(name))
+        models.changed.connect(self._offer_models)
+        bridge.happened.connect(self._on_event)
+        self._offer_models()
+        self._rail.setCurrentRow(0)
+
+    def show_section(self, name: str) -> None:
+        """Show one of the sections."""
+        self._rail.setCurrentRow(SECTIONS.index(name))
+
+    # --- parts ---
+
+    def _make_header(self) -> QWidget:
+        header = make_surface("header")
+        header.setMinimumHeight(56)
+        row = QHBoxLayout(header)
+        row.setContentsMargins(20, 8, 20, 8)
+        row.addWidget(make_label(self.tr("Settings"), "heading"))
+        row.addStretch(1)
+        return header
+
+    def _make_rail(self) -> QListWidget:
+        names = {
+            "appearance": self.tr("Appearance"),
+            "conversations": self.tr("Conversations"),
+            "replies": self.tr("Replies"),
+            "engine": self.tr("Engine"),
+            "models": self.tr("Models"),
+            "privacy": self.tr("Privacy"),
+            "shortcuts": self.tr("Keyboard"),
+            "about": self.tr("About"),
+        }
+        self._rail = QListWidget()
+        self._rail.setProperty("kind", "rail")
+        self._rail.setAccessibleName(self.tr("Sections"))
+        self._rail.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._rail.setFixedWidth(self._theme.px(160))
+        for name in SECTIONS:
+            self._rail.addItem(names[name])
+        self._rail.currentRowChanged.connect(self._on_section_changed)
+        return self._rail
+
+    def _make_section(self, name: str) -> QScrollArea:
+        content = QWidget()
+        content.setMaximumWidth(self._theme.px(CONTENT_PX))
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 24, 24)
+        column.setSpacing(0)
+        declared = [s for s in SETTINGS.values() if s.section == name]
+        for i, setting in enumerate(declared):
+            if i:
+                column.addWidget(make_line())
+            column.addWidget(self._make_row(setting.key))
+        makers: dict[str, Callable[[QVBoxLayout], None]] = {
+            "conversations": self._add_conversations,
+            "engine": self._add_engine_note,
+            "models": self._add_models_folder,
+            "privacy": self._add_ledger,
+            "shortcuts": self._add_shortcuts,
+            "about": self._add_about,
+        }
+        if name in makers:
+            makers[name](column)
+        column.addStretch(1)
+        return make_scroll(content, self._rail.item(SECTIONS.index(name)).text())
+
+    def _make_row(self, key: str) -> SettingRow:
+        row = make_row(self._theme, SETTINGS[key])
+        row.chosen.connect(self._on_chosen)
+        settings = self._app.settings
+        row.show_value(settings.get(key), is_chosen=settings.is_chosen(key))
+        self.rows[key] = row
+        return row
+
+    def _add_conversations(self, column: QVBoxLayout) -> None:
+        self.deleted = DeletedConversations(self._app, self._theme, self._tasks)
+        self.deleted.restored.connect(self.restored)
+        column.addWidget(self.deleted)
+
+    def _add_engine_note(self, column: QVBoxLayout) -> None:
+        column.addWidget(make_line())
+        note = make_label(
+            self.tr("A change here loads the model anew with the next message."),
+            "small",
+            wraps=True,
+        )
+        note.setContentsMargins(0, 10, 0, 0)
+        column.addWidget(note)
+
+    def _add_models_folder(self, column: QVBoxLayout) -> None:
+        column.addWidget(make_line())
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 10, 0, 10)
+        row.setSpacing(16)
+        texts = QVBoxLayout()
+        texts.setSpacing(2)
+        texts.addWidget(make_label(self.tr("Models folder"), "strong"))
+        texts.addWidget(ElidedLabel(str(self._app.profile.models), "small"))
+        row.addLayout(texts, 1)
+        button = make_button(self.tr("Open"))
+        button.setAccessibleName(self.tr("Open the models folder"))
+        folder = QUrl.fromLocalFile(str(self._app.profile.models))
+        button.clicked.connect(lambda: QDesktopServices.openUrl(folder))
+        row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+        column.addLayout(row)
+
+    def _add_ledger(self, column: QVBoxLayout) -> None:
+        column.addWidget(make_line())
+        self.ledger = Ledger(self._app.network)
+        column.addWidget(self.ledger)
+
+    def _add_shortcuts(self, column: QVBoxLayout) -> None:
+        column.setSpacing(10)
+        column.addWidget(make_label(self.tr("In the whole window"), "strong"))
+        column.addWidget(make_key_table(WINDOW_KEYS))
+        column.addSpacing(12)
+        column.addWidget(make_label(self.tr("In one place"), "strong"))
+        column.addWidget(make_key_table(PLACE_KEYS))
+
+    def _add_about(self, column: QVBoxLayout) -> None:
+        self.about = About(self._app)
+        column.addWidget(self.about)
+
+    # --- what happens ---
+
+    def _on_section_changed(self, index: int) -> None:
+        self._stack.setCurrentIndex(index)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        match SECTIONS[self._rail.currentRow()]:
+            case "conversations":
+                self.deleted.reload()
+            case "about":
+                self.about.reload()
+            case _:
+                pass
+
+    def _offer_models(self) -> None:
+        row = self.rows.get("models.default")
+        if isinstance(row, ModelRow):
+            row.set_models([(model.id, model.name) for model in self._models.models])
+
+    def _on_chosen(self, key: str, value: object) -> None:
+        settings, row = self._app.settings, self.rows[key]
+        if settings.get(key) == value:
+            return
+
+        def failed(error: UserError) -> None:
+            row.show_error(str(error))
+
+        self._tasks.run(lambda: settings.set(key, value), None, failed, owner=self, in_order=True)
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, SettingChanged) and event.key in self.rows:
+            row = self.rows[event.key]
+            if not row.is_being_edited:
+                is_chosen = self._app.settings.is_chosen(event.key)
+                row.show_value(event.value, is_chosen=is_chosen)
+
+    @override
+    def showEvent(self, event: QShowEvent) -> None:
+        """Ask anew for what may have changed."""
+        super().showEvent(event)
+        self._refresh()

@@ -1,0 +1,168 @@
+"""A reply of the model: its text, the live line or the summary, what became of it, its buttons.
+
+Text is shown at the pace of `pace`. Window's thread.
+"""
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QFont, QGuiApplication
+from PySide6.QtWidgets import QStyle, QWidget
+
+from inglenook.gui.transcript.body import ReplyBody
+from inglenook.gui.transcript.controls import BUTTON_PAD, Figure, Row, TextButton
+from inglenook.gui.transcript.formats import Formats
+from inglenook.gui.transcript.meter_row import LiveLine, SummaryLine
+from inglenook.gui.transcript.outcome import Outcome, OutcomeBar, judge_outcome
+from inglenook.gui.transcript.pace import TICK_MS, Pacer
+from inglenook.gui.transcript.thread import Entry
+from inglenook.gui.transcript.versions import VersionArrows
+
+
+class ReplyView(QWidget):
+    """One reply.
+
+    Signals: `height_changed()`; `retried(str)`, `continued(str)`, `version_chosen(str)` with
+    message ids; `link_clicked(str)`; `finished()` when its last text is shown.
+    """
+
+    height_changed = Signal()
+    retried = Signal(str)
+    continued = Signal(str)
+    version_chosen = Signal(str)
+    link_clicked = Signal(str)
+    finished = Signal()
+
+    def __init__(self, formats: Formats, entry: Entry, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._theme = formats.theme
+        self._entry = entry
+        self._pacer = Pacer()
+        self._is_live = False
+        self.was_streaming = False
+        self._timer = QTimer(self, interval=TICK_MS)
+        self._timer.timeout.connect(self._on_tick)
+        self.body = ReplyBody(formats, self)
+        self.body.height_changed.connect(self.height_changed)
+        self.body.link_clicked.connect(self.link_clicked)
+        self.live = LiveLine(self._theme, self)
+        self._outcome_bar = OutcomeBar(self._theme, self)
+        self._outcome_bar.continued.connect(lambda: self.continued.emit(self._entry.message.id))
+        self._outcome_bar.retried.connect(lambda: self.retried.emit(self._entry.message.id))
+        self._build_footer()
+        self.update_entry()
+
+    def _build_footer(self) -> None:
+        self.footer = Row(self, gap=8)
+        self.summary = SummaryLine(self._theme)
+        self._unsaved = Figure(self._theme, role="brick", weight=QFont.Weight.Medium)
+        self._versions = VersionArrows(self._theme)
+        self._versions.chosen.connect(self.version_chosen)
+        self.copy_button = TextButton(self._theme, self.tr("Copy"))
+        self.copy_button.setAccessibleName(self.tr("Copy the reply"))
+        self.copy_button.clicked.connect(self._on_copy)
+        self.retry_button = TextButton(self._theme, self.tr("Retry"))
+        self.retry_button.setAccessibleName(self.tr("Write another reply"))
+        self.retry_button.clicked.connect(lambda: self.retried.emit(self._entry.message.id))
+        self.footer.add_left(self.summary, self._unsaved)
+        self.footer.add_right(self._versions, self.copy_button, self.retry_button)
+
+    # --- what the transcript calls ---
+
+    def update_entry(self) -> None:
+        """Show the entry's record: a new state, a final text."""
+        message = self._entry.message
+        is_streaming = message.status == "streaming"
+        if is_streaming and not self._is_live:
+            self._pacer.take_all()
+            self.body.set_text(self._entry.text, is_last=False)
+        elif not is_streaming and (self._pacer.n_waiting == 0 or message.status != "complete"):
+            self._pacer.take_all()
+        self._is_live = is_streaming
+        self.was_streaming = self.was_streaming or is_streaming
+        if self._pacer.n_waiting == 0:
+            self._show_state()
+
+    def append(self, piece: str) -> None:
+        """Take text that arrived."""
+        self._pacer.add(piece)
+        if not self._theme_moves():
+            self.body.append(self._pacer.take_all())
+            return
+        if not self._timer.isActive():
+            self._timer.start()
+            self._on_tick()
+
+    def show_live(self) -> None:
+        """Show the entry's live numbers or what it waits for."""
+        if self._entry.progress:
+            self.live.show_progress(self._entry.progress)
+        else:
+            self.live.show_numbers(self._entry.meter, self._entry.n_tokens)
+        self.live.fit(self.live.width())
+
+    def show_unsaved(self) -> None:
+        """Show or take away the mark that the text is not on the disk yet."""
+        self._unsaved.show_figure(
+            self.tr("Not saved yet") if self._entry.is_unsaved else "",
+            self.tr("The text is in memory only; it is saved as soon as the disk takes it."),
+        )
+        self.footer.setVisible(self._entry.is_unsaved or not self._is_writing())
+
+    def fit(self, width: int) -> int:
+        """Place everything for a width; the height that it takes."""
+        px = self._theme.px
+        y = self.body.fit(width)
+        self.body.setGeometry(0, 0, width, max(1, y))
+        for part, gap in ((self.live, 8), (self._outcome_bar, 12), (self.footer, 8)):
+            if part.isHidden():
+                continue
+            wide = width + (BUTTON_PAD if part is self.footer else 0)
+            height = part.fit(wide)
+            y += px(gap) if y else 0
+            part.setGeometry(0, y, wide, height)
+            y += height
+        return max(1, y)
+
+    # --- inner ---
+
+    def _is_writing(self) -> bool:
+        return self._is_live or self._pacer.n_waiting > 0
+
+    def _theme_moves(self) -> bool:
+        """False when the desktop asks for reduced motion."""
+        hint = QStyle.StyleHint.SH_Widget_Animation_Duration
+        return self.style().styleHint(hint, None, self) > 0
+
+    def _on_tick(self) -> None:
+        piece = self._pacer.take()
+        if piece:
+            self.body.append(piece)
+            self.height_changed.emit()
+        if self._pacer.n_waiting == 0:
+            self._timer.stop()
+            if not self._is_live:
+                self._show_state()
+                self.height_changed.emit()
+
+    def _show_state(self) -> None:
+        message = self._entry.message
+        writing = self._is_live
+        if not writing:
+            self._timer.stop()
+            self.body.set_text(message.content, is_last=True)
+        self.body.set_shows_cursor(writing)
+        self.live.setVisible(writing)
+        if writing:
+            self.show_live()
+        outcome = Outcome() if writing else judge_outcome(message, self)
+        self._outcome_bar.show_outcome(outcome)
+        self.summary.show_statistics(message.statistics)
+        self._versions.set_versions(message.sibling_ids, message.id)
+        self.copy_button.setVisible(bool(message.content))
+        self.show_unsaved()
+        if not writing:
+            self.finished.emit()
+
+    def _on_copy(self) -> None:
+        QGuiApplication.clipboard().setText(self._entry.text)
+        self.copy_button.show_done(self.tr("Copied"))
+        self.footer.fit(self.footer.width())

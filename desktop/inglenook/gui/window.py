@@ -1,0 +1,360 @@
+"""The window: a frame of panes, pages, menus and shortcuts. What it shows is done by controllers.
+
+On the window's thread. `application` makes it, shows it, and calls `start` after the first paint.
+"""
+
+from typing import TYPE_CHECKING, override
+
+from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QWidget
+
+from inglenook.app import App
+from inglenook.base.errors import UserError
+from inglenook.base.settings import SettingChanged
+from inglenook.gui.bridge import Bridge
+from inglenook.gui.chat_controller import ChatController
+from inglenook.gui.chat_page import ChatPage
+from inglenook.gui.icons import make_icon
+from inglenook.gui.inspector import Inspector
+from inglenook.gui.installed import InstalledModels
+from inglenook.gui.live import LiveRuns
+from inglenook.gui.meter import MeterController
+from inglenook.gui.model_chooser import ModelChooser
+from inglenook.gui.placement import Placement, load_placement, save_placement
+from inglenook.gui.shortcuts import make_actions
+from inglenook.gui.sidebar import Sidebar
+from inglenook.gui.sidebar.controller import SidebarController
+from inglenook.gui.stall import StallRecorder
+from inglenook.gui.tasks import Tasks
+from inglenook.gui.theme import Theme
+from inglenook.gui.widgets import make_menu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inglenook.gui.models_page import ModelsPage
+    from inglenook.gui.settings_page import SettingsPage
+
+TITLE = "Inglenook"
+SIDEBAR_PX = 264
+INSPECTOR_PX = 296
+ZOOMS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5)
+
+
+class MainWindow(QMainWindow):
+    """Sidebar, pages, inspector."""
+
+    def __init__(
+        self, app: App, theme: Theme, tasks: Tasks, bridge: Bridge, stalls: StallRecorder
+    ) -> None:
+        super().__init__()
+        self.app = app
+        self.theme = theme
+        self.stalls = stalls
+        self._tasks = tasks
+        self._bridge = bridge
+        self._models_page: ModelsPage | None = None
+        self._settings_page: SettingsPage | None = None
+        self._wants_inspector = False
+        self.setWindowTitle(TITLE)
+        self.setMinimumSize(640, 420)
+        self._placement_path = app.profile.data / "window.json"
+        self._placement = load_placement(self._placement_path)
+        self._make_panes()
+        self._make_controllers()
+        self._make_actions()
+        self._connect()
+        self._restore_placement()
+        self.chat.open_new()
+
+    def start(self) -> None:
+        """Fill what is shown; called once after the first paint."""
+        self.sidebar_controller.reload()
+        self.models.reload()
+        if self._placement.conversation_id:
+            self.chat.open_last(self._placement.conversation_id)
+        self.chooser.warm_up()
+
+    # --- pages ---
+
+    def show_chat(self) -> None:
+        """Show the conversation."""
+        self._show_page(self.chat_page, "chat")
+        self.chat_page.composer.focus_input()
+
+    def show_models(self, tab: str = "discover") -> None:
+        """Show the models page, which is made when it is first asked for."""
+        if self._models_page is None:
+            from inglenook.gui.models_page import ModelsPage
+
+            self._models_page = ModelsPage(
+                self.app, self.theme, self._tasks, self._bridge, self.models
+            )
+            self._models_page.model_chosen.connect(self._on_model_chosen)
+            self._models_page.link_requested.connect(self.open_link)
+            self._stack.addWidget(self._models_page)
+        self._models_page.show_tab(tab)
+        self._show_page(self._models_page, "models")
+        self._models_page.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def show_settings(self, section: str = "appearance") -> None:
+        """Show the settings page, which is made when it is first asked for."""
+        if self._settings_page is None:
+            from inglenook.gui.settings_page import SettingsPage
+
+            self._settings_page = SettingsPage(
+                self.app, self.theme, self._tasks, self._bridge, self.models
+            )
+            self._settings_page.restored.connect(self._on_restored)
+            self._stack.addWidget(self._settings_page)
+        self._settings_page.show_section(section)
+        self._show_page(self._settings_page, "settings")
+        self._settings_page.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def show_shortcuts(self) -> None:
+        """Show the list of keys."""
+        from inglenook.gui.shortcuts import ShortcutList
+
+        dialog = ShortcutList(self.theme, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.show()
+
+    def open_link(self, address: str) -> None:
+        """Ask, showing the real target, then hand it to the desktop's browser."""
+        from inglenook.gui.links import ask_and_open
+
+        ask_and_open(address, self.theme, self)
+
+    def show_error(self, error: UserError) -> None:
+        """Show an error of the world that no page asked to hear of."""
+        self.chat_page.notice.set_surface("bad")
+        self.chat_page.notice.show_notice(str(error))
+
+    def come_to_front(self) -> None:
+        """A second start of the app asks for this window."""
+        self.setWindowState(self.windowState() & ~Qt.WindowState.WindowMinimized)
+        self.show()
+        self.raise_()
+        self.activateWindow()
+
+    # --- making ---
+
+    def _make_panes(self) -> None:
+        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        self._splitter.setHandleWidth(1)
+        self._splitter.setChildrenCollapsible(False)
+        self.sidebar = Sidebar(self.theme)
+        self.chat_page = ChatPage(self.theme)
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.chat_page)
+        self.inspector = Inspector(self.theme, self.app.settings)
+        for pane in (self.sidebar, self._stack, self.inspector):
+            self._splitter.addWidget(pane)
+        self._splitter.setStretchFactor(1, 1)
+        self._splitter.setSizes([SIDEBAR_PX, 800, INSPECTOR_PX])
+        self.setCentralWidget(self._splitter)
+
+    def _make_controllers(self) -> None:
+        self.models = InstalledModels(self.app, self._tasks, self._bridge, self)
+        self.live = LiveRuns(self._bridge, self)
+        self.sidebar_controller = SidebarController(
+            self.app, self.sidebar, self._tasks, self._bridge, self
+        )
+        self.chat = ChatController(
+            self.app, self.chat_page, self._tasks, self._bridge, self.live, self
+        )
+        self.meter = MeterController(
+            self.app, self.inspector, self._bridge, self.live, self.chat, self
+        )
+        self.chooser = ModelChooser(
+            self.app,
+            self.theme,
+            self.chat_page,
+            self.models,
+            self._tasks,
+            self._bridge,
+            self.chat,
+            self,
+        )
+
+    def _make_actions(self) -> None:
+        handlers: dict[str, Callable[[], object]] = {
+            "new": self._new_conversation,
+            "search": self.sidebar.focus_search,
+            "models": self.show_models,
+            "settings": self.show_settings,
+            "chat": self.show_chat,
+            "inspector": self._toggle_inspector,
+            "rename": self._rename_open,
+            "delete": self._delete_open,
+            "zoom_in": lambda: self._zoom(1),
+            "zoom_out": lambda: self._zoom(-1),
+            "zoom_reset": lambda: self._zoom(0),
+            "shortcuts": self.show_shortcuts,
+            "quit": self.close,
+        }
+        self.actions_by_name = make_actions(self, handlers)
+        self._menu = make_menu(self)
+        self._fill_menu()
+        self.chat_page.set_menu(self._menu)
+        self.theme.changed.connect(self._fill_menu)
+
+    def _fill_menu(self) -> None:
+        self._menu.clear()
+        icons = {
+            "new": "plus", "rename": "edit", "delete": "trash", "inspector": "panel",
+            "models": "cube", "settings": "sliders", "shortcuts": "keyboard",
+        }  # fmt: skip
+        groups = (
+            ("new", "rename", "delete"),
+            ("inspector", "zoom_in", "zoom_out", "zoom_reset"),
+            ("models", "settings", "shortcuts"),
+            ("quit",),
+        )
+        for i, group in enumerate(groups):
+            if i:
+                self._menu.addSeparator()
+            for name in group:
+                action = self.actions_by_name[name]
+                if name in icons:
+                    action.setIcon(make_icon(self.theme, icons[name], size_px=16))
+                self._menu.addAction(action)
+
+    def _connect(self) -> None:
+        sidebar, chat = self.sidebar, self.chat
+        sidebar.conversation_chosen.connect(self._on_conversation_chosen)
+        sidebar.hit_chosen.connect(self._on_hit_chosen)
+        sidebar.new_requested.connect(self._new_conversation)
+        sidebar.page_requested.connect(self._on_page_requested)
+        self.sidebar_controller.changed.connect(chat.on_conversation_changed)
+        self.sidebar_controller.deleted.connect(chat.on_conversation_deleted)
+        self.sidebar_controller.restored.connect(self._on_conversation_chosen)
+        chat.opened.connect(self._on_opened)
+        self.live.changed.connect(self._on_live_changed)
+        self.models.changed.connect(self._on_models_changed)
+        self.chat_page.transcript.link_requested.connect(self.open_link)
+        self.chat_page.transcript.stronger_model_requested.connect(self.show_models)
+        self.chat_page.inspector_button.clicked.connect(self._toggle_inspector)
+        self.chooser.more_requested.connect(self.show_models)
+        self._tasks.failed.connect(self.show_error)
+        self._bridge.happened.connect(self._on_event)
+
+    # --- what happens ---
+
+    def _show_page(self, page: QWidget, name: str) -> None:
+        self._stack.setCurrentWidget(page)
+        self.inspector.setVisible(name == "chat" and self._wants_inspector)
+        self.sidebar.set_page(name)
+        self.sidebar_controller.set_open(self.chat.conversation_id if name == "chat" else None)
+
+    def _new_conversation(self) -> None:
+        self.chat.open_new()
+        self.show_chat()
+
+    def _on_conversation_chosen(self, conversation_id: str) -> None:
+        self.show_chat()
+        self.chat.open(conversation_id)
+
+    def _on_hit_chosen(self, conversation_id: str, message_id: str) -> None:
+        self.show_chat()
+        self.chat.open(conversation_id, message_id)
+
+    def _on_page_requested(self, page: str) -> None:
+        match page:
+            case "models":
+                self.show_models()
+            case "settings":
+                self.show_settings()
+            case _:
+                self.show_settings("privacy")
+
+    def _on_opened(self, conversation_id: str) -> None:
+        is_on_chat = self._stack.currentWidget() is self.chat_page
+        self.sidebar_controller.set_open((conversation_id or None) if is_on_chat else None)
+        has_one = bool(conversation_id)
+        self.actions_by_name["rename"].setEnabled(has_one)
+        self.actions_by_name["delete"].setEnabled(has_one)
+
+    def _on_live_changed(self) -> None:
+        running = self.live.conversation_ids
+        self.sidebar_controller.set_running(running)
+        self.stalls.set_busy(bool(running))
+
+    def _on_models_changed(self) -> None:
+        from inglenook.gui.formats import format_bytes
+
+        count = len(self.models.models)
+        self.sidebar.models_entry.set_note(f"{count} · {format_bytes(self.models.size_bytes)}")
+
+    def _on_model_chosen(self, model_id: str) -> None:
+        self.show_chat()
+        self.chat.choose_model(model_id)
+
+    def _on_restored(self, conversation_id: str) -> None:
+        del conversation_id
+        self.sidebar_controller.reload()
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, SettingChanged) and event.key.startswith("appearance."):
+            self.apply_theme()
+
+    def apply_theme(self) -> None:
+        """Put the chosen scheme and text size in force."""
+        settings = self.app.settings
+        self.theme.apply(settings.get("appearance.theme"), settings.get("appearance.zoom"))
+
+    def _toggle_inspector(self) -> None:
+        self._set_inspector(not self._wants_inspector)
+
+    def _set_inspector(self, is_wanted: bool) -> None:
+        """The inspector belongs to the conversation: other pages have the room for themselves."""
+        self._wants_inspector = is_wanted
+        self.inspector.setVisible(is_wanted and self._stack.currentWidget() is self.chat_page)
+        self.chat_page.inspector_button.setChecked(is_wanted)
+
+    def _rename_open(self) -> None:
+        if self.chat.conversation_id is not None:
+            self.sidebar.clear_search()
+            self.sidebar_controller.set_open(self.chat.conversation_id)
+            self.sidebar.rename_current()
+
+    def _delete_open(self) -> None:
+        if self.chat.conversation_id is not None:
+            self.sidebar_controller.delete(self.chat.conversation_id)
+
+    def _zoom(self, step: int) -> None:
+        now = float(self.app.settings.get("appearance.zoom"))
+        nearest = min(range(len(ZOOMS)), key=lambda i: abs(ZOOMS[i] - now))
+        wanted = ZOOMS[max(0, min(len(ZOOMS) - 1, nearest + step))] if step else 1.0
+        settings = self.app.settings
+        self._tasks.run(lambda: settings.set("appearance.zoom", wanted), in_order=True)
+
+    def _restore_placement(self) -> None:
+        kept = self._placement
+        if not (kept.geometry and self.restoreGeometry(QByteArray(kept.geometry))):
+            self.resize(1180, 800)
+        if len(kept.pane_widths) == self._splitter.count() and any(kept.pane_widths):
+            self._splitter.setSizes(list(kept.pane_widths))
+        self._set_inspector(kept.has_inspector)
+
+    def _save_placement(self) -> None:
+        widths = self._splitter.sizes()
+        if not self.inspector.isVisible():
+            widths[-1] = INSPECTOR_PX
+        save_placement(
+            self._placement_path,
+            Placement(
+                geometry=bytes(self.saveGeometry().data()),
+                pane_widths=tuple(widths),
+                has_inspector=self._wants_inspector,
+                conversation_id=self.chat.conversation_id or "",
+            ),
+        )
+
+    @override
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Keep the placement and the draft; the rest is closed by `application`."""
+        self._save_placement()
+        self.chat.close()
+        super().closeEvent(event)

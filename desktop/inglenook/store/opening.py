@@ -1,0 +1,215 @@
+"""How a database file is opened: made, refused, migrated, or rescued, before anything else sees it.
+
+All of it happens inside the gate, so that of several processes that start at once one does the
+work and the others find it done.
+"""
+
+import logging
+import os
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from inglenook.base.errors import StorageError
+from inglenook.store import salvage, search_index
+from inglenook.store.backup import name_beside
+from inglenook.store.database import Database, connect, damage_mark
+from inglenook.store.faults import explain, get_result_code
+from inglenook.store.gate import Gate, Presence
+from inglenook.store.schema import HEAD
+from inglenook.store.upgrade import make_database, upgrade_database
+
+log = logging.getLogger(__name__)
+
+_OPEN_WAIT_S: Final = 30.0
+_SMALL_BYTES: Final = 4 * 1024 * 1024
+"""Up to this size the whole structure is checked at every start (about 10 ms)."""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened to the database at the start: a sentence, and where the old file is."""
+
+    message: str
+    hint: str
+    moved_to: str
+    n_conversations: int
+    n_messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open database; `presence` is None where it can only be read."""
+
+    database: Database
+    presence: Presence | None
+    notice: Notice | None
+
+
+def open_database(path: Path, *, wait_s: float) -> Opened:
+    """Open `path` for reading and writing, or for reading where nothing else is allowed.
+
+    Raises `StorageError`: newer_schema, busy, io, full, cannot_open, read_only.
+    """
+    if _is_protected(path):
+        return Opened(_open_read_only(path, wait_s), None, None)
+    gate = Gate(path.with_name(path.name + ".gate"))
+    with gate.hold(_OPEN_WAIT_S):
+        notice = _prepare(path)
+    path.chmod(0o600)
+    presence = Presence(path.with_name("running"))
+    try:
+        presence.sweep()
+        return Opened(Database(path, gate, wait_s=wait_s), presence, notice)
+    except BaseException:
+        presence.close()
+        raise
+
+
+def _prepare(path: Path) -> Notice | None:
+    """Leave a whole database of this version at `path`; tell when that took more than making it."""
+    if not path.exists():
+        _put_aside_log(path)
+        make_database(path)
+        return None
+    condition = _examine(path)
+    if condition == "damaged":
+        return _rescue(path)
+    damage_mark(path).unlink(missing_ok=True)
+    if condition < HEAD:
+        upgrade_database(path, condition)
+    return None
+
+
+def _examine(path: Path) -> int | Literal["damaged"]:
+    """Find the schema version, or that the file is damaged. Raises newer_schema."""
+    if path.stat().st_size == 0:
+        return "damaged"
+    try:
+        with closing(connect(path, mode="rw", wait_s=_OPEN_WAIT_S)) as connection:
+            # Looking must not change the file: a newer version's log is not ours to bring in.
+            connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > HEAD:
+                raise _make_newer_error(path)
+            is_whole = _is_whole(connection, path)
+    except sqlite3.DatabaseError as error:
+        if get_result_code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            return "damaged"
+        raise explain(error) from error
+    return int(version) if is_whole else "damaged"
+
+
+def _is_whole(connection: sqlite3.Connection, path: Path) -> bool:
+    """Check the structure of a small file, or of any that showed damage before."""
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if not {"conversations", "messages"} <= names:
+        return False
+    if path.stat().st_size > _SMALL_BYTES and not damage_mark(path).exists():
+        return True
+    if _is_checked(connection):
+        return True
+    # Newer SQLite checks the search index too; that one can be made again.
+    search_index.rebuild(connection)
+    return _is_checked(connection)
+
+
+def _is_checked(connection: sqlite3.Connection) -> bool:
+    (answer,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return str(answer) == "ok"
+
+
+def _rescue(path: Path) -> Notice:
+    """Move a damaged file aside and bring what can be read of it into a new one."""
+    aside = _move_aside(path)
+    fresh = path.with_name(path.name + ".new")
+    make_database(fresh)
+    saved = salvage.salvage(aside, fresh)
+    fresh.replace(path)
+    _sync_folder(path.parent)
+    damage_mark(path).unlink(missing_ok=True)
+    log.error(
+        "the database was damaged; %d conversations and %d messages were rescued",
+        saved.n_conversations,
+        saved.n_messages,
+    )
+    if saved.n_messages == 0:
+        what = "Nothing could be read from it, and Inglenook began a new one."
+    else:
+        what = (
+            f"{saved.n_conversations} conversations with {saved.n_messages} messages were rescued."
+        )
+    return Notice(
+        message=f"The database of conversations was damaged. {what}",
+        hint=f"The damaged file was kept as {aside}.",
+        moved_to=str(aside),
+        n_conversations=saved.n_conversations,
+        n_messages=saved.n_messages,
+    )
+
+
+def _move_aside(path: Path) -> Path:
+    aside = name_beside(path, "damaged")
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _put_aside_log(path: Path) -> None:
+    """A log without its database must not be replayed into a new one."""
+    for suffix in ("-wal", "-shm"):
+        stray = path.with_name(path.name + suffix)
+        if stray.exists():
+            stray.rename(name_beside(stray, "stray"))
+
+
+def _is_protected(path: Path) -> bool:
+    """Whether the database is there and may be read, and the file or its folder not written."""
+    if not path.exists():
+        return False
+    return not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
+
+
+def _open_read_only(path: Path, wait_s: float) -> Database:
+    for mode in ("ro", "immutable"):
+        try:
+            with closing(connect(path, mode=mode, wait_s=wait_s)) as connection:
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.DatabaseError as error:
+            failure = explain(error)
+            continue
+        if version > HEAD:
+            raise _make_newer_error(path)
+        if version < HEAD:
+            failure = StorageError(
+                "The database of conversations is from an older version and can only be read here.",
+                "Give yourself the right to write in the data folder, so that it can be updated.",
+                code="read_only",
+            )
+            break
+        log.warning("the database can only be read")
+        return Database(path, None, wait_s=wait_s, mode=mode)
+    raise failure
+
+
+def _make_newer_error(path: Path) -> StorageError:
+    return StorageError(
+        "The conversations were saved by a newer version of Inglenook; nothing was changed.",
+        f"Install the newest version, or start with another folder by --home. The file is {path}.",
+        code="newer_schema",
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,139 @@
+"""From rows to frozen records and back: times, checksums, and values that rotted on the disk.
+
+SQLite keeps what it is given and a flipped bit may change a value's type, so nothing here trusts
+a row: what cannot be understood gets a harmless value, and one bad row never hides the others.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, get_args
+
+import msgspec
+from sqlalchemy import RowMapping
+
+from inglenook.base.records import InstalledModel
+from inglenook.store.records import Conversation, Message, Role, Statistics, Status
+from inglenook.store.text import compute_checksum, show_stored
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_STATUSES: Final = frozenset(get_args(Status.__value__))
+_ROLES: Final = frozenset(get_args(Role.__value__))
+_ORIGINS: Final = frozenset({"builtin", "hub", "file"})
+
+type Row = RowMapping
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Count the microseconds from 1970 to a moment with a time zone."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def to_datetime(value: object) -> datetime:
+    """Make a moment in UTC out of stored microseconds; 1970 where they make no sense."""
+    if not isinstance(value, int):
+        return _EPOCH
+    try:
+        return _EPOCH + timedelta(microseconds=value)
+    except OverflowError:
+        return _EPOCH
+
+
+def to_conversation(row: Row) -> Conversation:
+    """Make a conversation out of a row of `conversations`."""
+    return Conversation(
+        id=_to_text(row["id"]),
+        title=_to_text(row["title"]),
+        title_is_chosen=row["title_is_chosen"] == 1,
+        model_id=_to_text(row["model_id"]),
+        system_prompt=None if row["system_prompt"] is None else _to_text(row["system_prompt"]),
+        draft=_to_text(row["draft"]),
+        is_pinned=row["is_pinned"] == 1,
+        leaf_id=None if row["leaf_id"] is None else _to_text(row["leaf_id"]),
+        created_at=to_datetime(row["created_at"]),
+        updated_at=to_datetime(row["updated_at"]),
+        deleted_at=None if row["deleted_at"] is None else to_datetime(row["deleted_at"]),
+    )
+
+
+def to_message(row: Row, tail: str, tail_is_intact: bool, siblings: tuple[str, ...]) -> Message:
+    """Make a message out of a row of `messages` and the text of its pieces."""
+    content = row["content"]
+    text = content if isinstance(content, str) else ""
+    is_intact = isinstance(content, str) and compute_checksum(text) == row["checksum"]
+    status, role = row["status"], row["role"]
+    return Message(
+        id=_to_text(row["id"]),
+        conversation_id=_to_text(row["conversation_id"]),
+        parent_id=None if row["parent_id"] is None else _to_text(row["parent_id"]),
+        role=role if role in _ROLES else "assistant",
+        content=show_stored(text + tail),
+        status=status if status in _STATUSES else "interrupted",
+        created_at=to_datetime(row["created_at"]),
+        model_id=_to_text(row["model_id"]),
+        model_name=_to_text(row["model_name"]),
+        finish_reason=_to_text(row["finish_reason"]),
+        error=_to_text(row["error"]),
+        statistics=_to_statistics(row["statistics"]),
+        sibling_ids=siblings,
+        is_intact=is_intact and tail_is_intact,
+    )
+
+
+def from_statistics(statistics: Statistics) -> str:
+    """Make the stored form of statistics: JSON, with only what differs from nothing."""
+    values = msgspec.structs.asdict(statistics)
+    return msgspec.json.encode({key: value for key, value in values.items() if value}).decode()
+
+
+def to_model(row: Row) -> InstalledModel | None:
+    """Make an installed model out of a row of `models`; None when the row makes no sense."""
+    if row["origin"] not in _ORIGINS:
+        return None
+    try:
+        aliases = msgspec.json.decode(_to_text(row["aliases"]), type=tuple[str, ...])
+    except msgspec.MsgspecError:
+        aliases = ()
+    return InstalledModel(
+        id=_to_text(row["id"]),
+        name=_to_text(row["name"]),
+        path=_to_text(row["path"]),
+        size_bytes=_to_int(row["size_bytes"]),
+        origin=row["origin"],
+        aliases=aliases,
+        repo=_to_text(row["repo"]),
+        filename=_to_text(row["filename"]),
+        revision=_to_text(row["revision"]),
+        sha256=_to_text(row["sha256"]),
+        architecture=_to_text(row["architecture"]),
+        quantisation=_to_text(row["quantisation"]),
+        n_params=_to_int(row["n_params"]),
+        n_ctx_train=_to_int(row["n_ctx_train"]),
+        licence=_to_text(row["licence"]),
+        added_at=to_datetime(row["added_at"]),
+        last_used_at=None if row["last_used_at"] is None else to_datetime(row["last_used_at"]),
+        problem=_to_text(row["problem"]),
+    )
+
+
+def from_model(model: InstalledModel) -> dict[str, Any]:
+    """Make the values of a row of `models`."""
+    values = msgspec.structs.asdict(model)
+    values["aliases"] = msgspec.json.encode(model.aliases).decode()
+    values["added_at"] = to_microseconds(model.added_at)
+    values["last_used_at"] = model.last_used_at and to_microseconds(model.last_used_at)
+    return values
+
+
+def _to_statistics(value: object) -> Statistics:
+    try:
+        return msgspec.json.decode(_to_text(value), type=Statistics)
+    except (msgspec.MsgspecError, UnicodeError):
+        return Statistics()
+
+
+def _to_text(value: object) -> str:
+    return show_stored(value) if isinstance(value, str) else ""
+
+
+def _to_int(value: object) -> int:
+    return value if isinstance(value, int) else 0

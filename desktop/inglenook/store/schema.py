@@ -1,0 +1,136 @@
+"""The tables, as SQLAlchemy sees them. What is on the disk is made by `migrations/`, never by this.
+
+Times are whole microseconds since 1970 in UTC; truth values are 0 and 1. `messages.number` grows
+with every insert: it orders siblings, and is the row id that the search index points to. The text
+of a reply that is being written stands in `pieces` until the reply ends, so that saving a few
+tokens costs a few tokens, however long the reply is, and never touches what was saved before.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+HEAD: Final = 1
+"""The schema version that this code reads and writes: the number of the newest migration."""
+
+metadata = MetaData()
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("title_is_chosen", Integer, nullable=False),
+    Column("model_id", Text, nullable=False),
+    Column("system_prompt", Text),
+    Column("draft", Text, nullable=False),
+    Column("is_pinned", Integer, nullable=False),
+    Column("leaf_id", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("deleted_at", BigInteger),
+    Index("conversations_in_order", "deleted_at", "is_pinned", "updated_at"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column(
+        "conversation_id",
+        Text,
+        ForeignKey("conversations.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("parent_id", Text, ForeignKey("messages.id", ondelete="CASCADE")),
+    Column("role", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("model_id", Text, nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("finish_reason", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("statistics", Text, nullable=False),
+    Column("writer", Text, nullable=False),
+    CheckConstraint("role IN ('user', 'assistant')", name="role_is_known"),
+    Index("messages_in_order", "conversation_id", "number", "id", "parent_id"),
+    Index("messages_by_parent", "parent_id"),
+    Index("messages_streaming", "writer", sqlite_where=text("status = 'streaming'")),
+)
+
+pieces = Table(
+    "pieces",
+    metadata,
+    Column("message_id", Text, ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("ordinal", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("aliases", Text, nullable=False),
+    Column("repo", Text, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("architecture", Text, nullable=False),
+    Column("quantisation", Text, nullable=False),
+    Column("n_params", BigInteger, nullable=False),
+    Column("n_ctx_train", BigInteger, nullable=False),
+    Column("licence", Text, nullable=False),
+    Column("added_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Column("problem", Text, nullable=False),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+SEARCH_TABLE: Final = "message_search"
+
+SEARCH_DDL: Final = (
+    """CREATE VIRTUAL TABLE message_search USING fts5(
+        content, content='messages', content_rowid='number',
+        tokenize='unicode61 remove_diacritics 2', prefix='2 3')""",
+    """CREATE TRIGGER message_search_insert AFTER INSERT ON messages BEGIN
+        INSERT INTO message_search(rowid, content) VALUES (new.number, new.content); END""",
+    """CREATE TRIGGER message_search_delete AFTER DELETE ON messages BEGIN
+        INSERT INTO message_search(message_search, rowid, content)
+        VALUES ('delete', old.number, old.content); END""",
+    """CREATE TRIGGER message_search_update AFTER UPDATE OF content ON messages BEGIN
+        INSERT INTO message_search(message_search, rowid, content)
+        VALUES ('delete', old.number, old.content);
+        INSERT INTO message_search(rowid, content) VALUES (new.number, new.content); END""",
+)
+"""The search index over `messages.content`, kept in step by triggers. It can be made again."""
+
+SEARCH_TRIGGERS: Final = ("message_search_insert", "message_search_delete", "message_search_update")
+SEARCH_SHADOWS: Final = tuple(
+    f"message_search_{part}" for part in ("data", "idx", "docsize", "config", "content")
+)

@@ -1,0 +1,60 @@
+"""`Store`: everything that must survive, behind one object.
+
+Made by `app.open_app`, closed with it. Every method may be called from any thread, gives or takes
+frozen records, and raises `StorageError` and nothing else.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Self
+
+from inglenook.store.conversations import Conversations
+from inglenook.store.database import Database
+from inglenook.store.gate import Presence
+from inglenook.store.health import Health
+from inglenook.store.messages import Messages
+from inglenook.store.opening import Notice, open_database
+from inglenook.store.search import Search
+from inglenook.store.shelf import Shelf
+
+TRASH_KEPT: Final = timedelta(days=30)
+WAIT_S: Final = 0.2
+
+
+class Store(Conversations, Messages, Search, Shelf, Health):
+    """The open store: conversations, messages, search, models, settings, health."""
+
+    def __init__(
+        self, database: Database, presence: Presence | None, notice: Notice | None
+    ) -> None:
+        self._database = database
+        self._presence = presence
+        self.notice = notice
+        """What a person should know about how the database was opened, else None."""
+
+    @classmethod
+    def open(cls, database: Path, *, wait_s: float = WAIT_S) -> Self:
+        """Open the database, making, migrating or rescuing it first where that is needed.
+
+        `wait_s` is how long a write waits for another program to let go of the file. Raises
+        `StorageError` when the file is from a newer version (newer_schema, the file is not
+        touched) or cannot be opened.
+        """
+        opened = open_database(database, wait_s=wait_s)
+        return cls(opened.database, opened.presence, opened.notice)
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing can be saved: the file or its folder may only be read."""
+        return self._database.is_read_only
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._database.path
+
+    def close(self) -> None:
+        """Close all connections; idempotent."""
+        self._database.close()
+        if self._presence is not None:
+            self._presence.close()

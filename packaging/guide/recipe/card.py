@@ -1,0 +1,146 @@
+"""The model card: `assets/guide.md`, written from the figures of the last evaluation.
+
+Run by `run.sh` at the end. Nothing in it is typed by hand that a run could change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from recipe.corpus import Corpus, read_corpus
+
+AIMS = {
+    "unseen frame": 0.97,
+    "typos and capitals": 0.90,
+    "unseen phrasing": 0.65,
+    "follow-up": 0.85,
+    "off topic refused": 0.93,
+    "blind": 0.70,
+}
+MAX_CONFIDENTLY_WRONG = 0.10
+
+
+def write_table(figures: list[dict[str, Any]]) -> str:
+    """Figures as a Markdown table."""
+    lines = [
+        "| exam | asked | right | aim | confidently wrong | word for word | nearest phrasing |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for figure in figures:
+        aim = AIMS.get(figure["name"])
+        nearest = figure["baseline"]
+        lines.append(
+            f"| {figure['name']}: {figure['told']} | {figure['n_questions']} "
+            f"| {figure['right']:.2f} | {'' if aim is None else f'{aim:.2f}'} "
+            f"| {figure['confidently_wrong']:.2f} | {figure['verbatim']:.2f} "
+            f"| {'' if nearest is None else f'{nearest:.2f}'} |"
+        )
+    return "\n".join(lines)
+
+
+def name_unmet(figures: list[dict[str, Any]]) -> str:
+    """A sentence on the aims that were missed."""
+    missed = [
+        f"{figure['name']} ({figure['right']:.2f} of {AIMS[figure['name']]:.2f})"
+        for figure in figures
+        if figure["right"] < AIMS.get(figure["name"], 0.0)
+    ]
+    blind = [figure for figure in figures if figure["name"] == "blind"]
+    if blind and blind[0]["confidently_wrong"] > MAX_CONFIDENTLY_WRONG:
+        share = blind[0]["confidently_wrong"]
+        missed.append(f"confidently wrong on blind questions ({share:.2f}, at most 0.10 wanted)")
+    return f"Aims not met: {'; '.join(missed)}." if missed else "All aims are met."
+
+
+def write_card(corpus: Corpus, work: Path) -> str:
+    """The whole card."""
+    facts = json.loads((work / "facts.json").read_text("utf-8"))
+    figures = json.loads((work / "figures.json").read_text("utf-8"))["figures"]
+    verified = json.loads((work / "verified.json").read_text("utf-8"))
+    shape, asked = facts["shape"], verified["asked"]
+    n_asks = sum(len(topic.asks) for topic in corpus.topics.values())
+    n_says = sum(len(topic.says) for topic in corpus.topics.values())
+    return f"""# Inglenook Guide
+
+The model that comes with Inglenook, in `guide.gguf`. Licence: MIT, like the app.
+
+## What it is
+
+A very small language model, trained from scratch by this project on text that this project wrote.
+It answers questions about the app, about what inference is and what its numbers mean, and small
+talk, in English; for anything else it says that it is tiny and points to the models page.
+
+To be plain: it is a learnt recogniser of questions that speaks. It has
+{len(corpus.answer_ids())} topics with {n_says} authored answers and gives, nearly always word
+for word, the answer of the topic it recognises; asked again, it gives the next wording.
+It does not reason, does not know the world and does not compose answers of its own.
+
+## Build
+
+| | |
+| --- | --- |
+| architecture | Llama, {shape["n_layers"]} layers, width {shape["width"]}, {shape["n_heads"]} heads, \
+feed-forward {shape["feed_forward"]}, tied embeddings |
+| weights | {facts["n_weights"] / 1e6:.2f} million, stored as Q8_0: {facts["n_bytes"] / 1e6:.2f} MB |
+| tokenizer | byte-level BPE, {shape["n_tokens"]} tokens, learnt from the corpus |
+| context | {shape["context"]} tokens; trained on conversations of up to 12 turns |
+| chat template | ChatML, in the file; a system prompt is accepted and changes nothing |
+| sampling | temperature 0.2, top-k 20, top-p 0.9, min-p 0.1, no repeat penalty (told in the file) |
+
+## Training
+
+The corpus is plain text, one file per topic: {n_asks} phrasings written one by one in the words
+of people who do not know the app's terms, the answers, and follow-up questions. A generator makes
+conversations of it without end: frames around phrasings ("could you tell me ..."), typos, capitals,
+abbreviations, near equals of words, words left out, one to twelve turns with changes of topic and
+follow-ups, off-topic questions, and noise that is answered by "I did not follow". Phrasings from
+which so many words are missing that the rest no longer tells the topic, judged by the other
+phrasings alone, are taught as "I did not follow" too: rather say so than guess.
+
+Training is on the CPU, {facts["step"]} steps, loss on the replies alone, with Muon and AdamW. Two
+helpers in training are not in the file: a head that names the topic where the reply begins, and one
+that names it from the mean of the question's embeddings. The weights are a running mean; the
+checkpoint was chosen by phrasings kept back for that purpose.
+
+## Figures
+
+Measured on this very file through llama.cpp, greedy. Right means: the reply is that of the wanted
+topic. Confidently wrong means: it is another topic's, and not a refusal. "Nearest phrasing" is what a
+search for the most similar known phrasing (TF-IDF) gets right on the same questions.
+The phrasings of these exams took no part in training or in the choice of the checkpoint.
+
+{write_table(figures)}
+
+{name_unmet(figures)}
+
+The converted file is checked against PyTorch: equal token ids on {verified["F16"]["strings"]} of \
+{asked["strings"]} strings, equal greedy replies
+on {verified["F16"]["replies"]} of {asked["replies"]} prompts as F16, and on \
+{verified["Q8_0"]["replies"]} of {asked["replies"]} as Q8_0.
+
+## Limits
+
+- A question worded in a way it never saw may be taken for another one. It sounds sure even then.
+- It knows the app as it was when it was trained. When the app changes, the corpus changes with it
+  and the model is trained again: `make guide`.
+- English only. It sees no earlier conversation and nothing of your machine.
+- It must not be used for anything but what it was made for.
+"""
+
+
+def main() -> None:
+    """Write the card."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, default=Path("corpus"))
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    options.out.write_text(write_card(read_corpus(options.corpus), options.work), "utf-8")
+    print(f"{options.out} written")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""Conversations made from the corpus: what the model is trained and tested on.
+
+Called by training (an endless stream) and by the evaluation (fixed sets). Pure: all chance
+comes from the `Random` it is given, so one seed gives one stream.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from recipe import frames, murk, noise
+from recipe.corpus import Corpus, Follow, normalise
+from recipe.evidence import Evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from random import Random
+
+    from recipe.split import Split
+
+
+NOT_FOLLOWED = "talk-not-followed"
+OFF_TOPIC = "off-refuse"
+CERTAIN = 0.35
+"""Certainty from which the words left of a thinned-out phrasing are taken to tell its topic."""
+
+SYSTEM_PROMPTS = (
+    "You are a helpful assistant.",
+    "You are a helpful, concise assistant.",
+    "You are Inglenook's guide.",
+    "You are a friendly guide. Answer briefly.",
+    "You are an AI assistant that answers truthfully.",
+    "You are a pirate. Always talk like one.",
+    "You are a senior engineer. Be direct and honest.",
+    "You are my teacher. Use simple words.",
+    "Answer in one sentence.",
+    "Be polite and short.",
+    "You are a poet who answers in rhymes.",
+    "You are a careful assistant. If you do not know, say so.",
+    "Always answer in English.",
+    "You are an expert in computers.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question, the topic whose words answer it, and the answer."""
+
+    user: str
+    topic_id: str
+    reply: str
+    is_follow: bool = False
+    """Whether the question leans on an earlier turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A system prompt or none, and one or more exchanges."""
+
+    system: str | None
+    exchanges: tuple[Exchange, ...]
+    is_cut: bool = False
+    """Whether training sees only the opening of the last reply, where the topic is decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """Shares of what the stream holds; the rest are single questions of one topic.
+
+    `again` is a share of the turns of longer conversations that do not follow up; `hints` and
+    `hazy` are shares of the questions on a topic; `cut` of the single questions.
+    """
+
+    hints: float = 0.08
+    hazy: float = 0.10
+    murk: float = 0.06
+    again: float = 0.25
+    off_topic: float = 0.10
+    multi_turn: float = 0.28
+    long: float = 0.02
+    cut: float = 0.75
+    system: float = 0.10
+
+
+class Generator:
+    """An endless stream of training conversations."""
+
+    def __init__(self, corpus: Corpus, split: Split, rng: Random, mix: Mix | None = None) -> None:
+        self.corpus = corpus
+        self.split = split
+        self.rng = rng
+        self.mix = mix or Mix()
+        self._off_groups = [t for t in split.train if corpus.answer_of(t) == OFF_TOPIC]
+        self._off_weights = [len(split.train[t]) or 1 for t in self._off_groups]
+        special = {*self._off_groups, NOT_FOLLOWED}
+        self._topics = [t for t in split.train if t not in special and split.train[t]]
+        self._weights = [min(len(split.train[t]), 90) ** 0.5 for t in self._topics]
+        self._phrasings = [ask for t in self._topics for ask in split.train[t]]
+        self._lost_follows = find_lost_follows(split.train_follows)
+        self._hints = collect_hints(corpus, split)
+        by_answer: dict[str, list[str]] = {}
+        for topic_id, asks in split.train.items():
+            by_answer.setdefault(corpus.answer_of(topic_id), []).extend(asks)
+        self._evidence = Evidence(by_answer)
+
+    def draw(self) -> Conversation:
+        """The next conversation."""
+        rng, mix = self.rng, self.mix
+        system = rng.choice(SYSTEM_PROMPTS) if rng.random() < mix.system else None
+        kind = rng.random()
+        if kind < mix.long:
+            return Conversation(system, self._draw_exchanges(rng.randint(5, 12)))
+        if kind < mix.long + mix.multi_turn:
+            return Conversation(system, self._draw_exchanges(rng.choice((2, 2, 2, 3, 3, 4))))
+        return Conversation(system, (self._draw_exchange(),), is_cut=rng.random() < mix.cut)
+
+    def _draw_topic(self) -> str:
+        return self.rng.choices(self._topics, self._weights)[0]
+
+    def _draw_exchange(self) -> Exchange:
+        rng, kind = self.rng, self.rng.random()
+        if kind < self.mix.murk:
+            return self._answer(NOT_FOLLOWED, self._draw_murk())
+        if kind < self.mix.murk + self.mix.off_topic and self._off_groups:
+            group = rng.choices(self._off_groups, self._off_weights)[0]
+            asks = self.split.train[group] or self.corpus.topics[group].asks
+            return self._answer(OFF_TOPIC, roughen(rng.choice(asks), rng, is_off_topic=True))
+        topic_id = self._draw_topic()
+        if rng.random() < self.mix.hazy:
+            return self._draw_hazy(topic_id)
+        return self._answer(topic_id, self._phrase(topic_id))
+
+    def _draw_hazy(self, topic_id: str) -> Exchange:
+        """A phrasing with words missing: its topic where they still tell it, else not followed."""
+        ask = self.rng.choice(self.split.train[topic_id])
+        thin = noise.drop_words(ask, self.rng, self.rng.uniform(0.2, 0.6))
+        certainty, is_right = self._evidence.judge(thin, self.corpus.answer_of(topic_id), ask)
+        is_told = is_right and certainty > CERTAIN
+        return self._answer(topic_id if is_told or thin == ask else NOT_FOLLOWED, thin)
+
+    def _phrase(self, topic_id: str) -> str:
+        rng, asks = self.rng, self.split.train[topic_id]
+        if rng.random() < self.mix.hints and self._hints.get(topic_id):
+            return roughen(rng.choice(self._hints[topic_id]), rng)
+        ask = rng.choice(asks)
+        if rng.random() < 0.08:
+            ask = join_phrasings(ask, rng.choice(asks), rng)
+        return roughen(ask, rng)
+
+    def _draw_murk(self) -> str:
+        rng = self.rng
+        asks = self.split.train.get(NOT_FOLLOWED, ())
+        kind = rng.random()
+        if asks and kind < 0.4:
+            return roughen(rng.choice(asks), rng, keeps_words=True)
+        if self._lost_follows and kind < 0.5:
+            return rng.choice(self._lost_follows)
+        return noise.change_punctuation(murk.make_murk(rng, self._phrasings), rng)
+
+    def _answer(self, topic_id: str, user: str, *, is_follow: bool = False) -> Exchange:
+        answer_id = self.corpus.answer_of(topic_id)
+        return Exchange(user, answer_id, self.corpus.says_of(answer_id)[0], is_follow)
+
+    def _reword(self, turns: Sequence[Exchange]) -> tuple[Exchange, ...]:
+        """Give each topic's first wording when it first comes up, the next one when asked again.
+
+        Chance would split a topic's probability among its wordings, and the likeliest first
+        token would no longer belong to the likeliest topic.
+        """
+        counts: Counter[str] = Counter()
+        reworded = []
+        for turn in turns:
+            says = self.corpus.says_of(turn.topic_id)
+            reworded.append(replace(turn, reply=says[counts[turn.topic_id] % len(says)]))
+            counts[turn.topic_id] += 1
+        return tuple(reworded)
+
+    def _draw_exchanges(self, n_turns: int) -> tuple[Exchange, ...]:
+        """Turns that follow from each other where they can, or change the topic."""
+        turns: list[Exchange] = []
+        while len(turns) < n_turns:
+            if turns and self.rng.random() < 0.62:
+                follow = self._draw_follow(turns)
+                if follow is not None:
+                    turns.append(follow)
+                    continue
+            if turns and self.rng.random() < self.mix.again:
+                turns.append(self._ask_again(turns))
+                continue
+            turns.append(self._draw_exchange())
+        return self._reword(turns)
+
+    def _ask_again(self, turns: Sequence[Exchange]) -> Exchange:
+        """A question on a topic that was answered already."""
+        topic_id = self.rng.choice(turns).topic_id
+        if topic_id in (OFF_TOPIC, NOT_FOLLOWED):
+            return self._draw_exchange()
+        return self._answer(topic_id, self._phrase(topic_id))
+
+    def _draw_follow(self, turns: Sequence[Exchange]) -> Exchange | None:
+        """A follow-up of the last topic, or of the one before it where it cannot be mistaken."""
+        rng = self.rng
+        choices = self.split.train_follows.get(turns[-1].topic_id, ())
+        if len(turns) >= 2 and rng.random() < 0.25:
+            own = {normalise(follow.text) for follow in choices}
+            earlier = self.split.train_follows.get(turns[-2].topic_id, ())
+            lost = set(map(normalise, self._lost_follows))
+            choices = tuple(
+                f for f in earlier if normalise(f.text) not in own and normalise(f.text) not in lost
+            )
+        if not choices:
+            return None
+        follow = rng.choice(choices)
+        ask = roughen(follow.text, rng, keeps_words=True)
+        return self._answer(follow.target, ask, is_follow=True)
+
+
+def find_lost_follows(follows: Mapping[str, Sequence[Follow]]) -> list[str]:
+    """Follow-ups that mean nothing without what came before: small words only."""
+    return sorted(
+        {
+            follow.text
+            for group in follows.values()
+            for follow in group
+            if all(murk.is_small(word) for word in follow.text.split())
+        }
+    )
+
+
+def collect_hints(corpus: Corpus, split: Split) -> dict[str, list[str]]:
+    """What also tells of a topic: its title, pieces of its answers, follow-ups that lead to it."""
+    hints: dict[str, list[str]] = {}
+    for topic_id in split.train:
+        says = corpus.topics[topic_id].says
+        pieces = [piece for say in says for piece in re.split(r"(?<=[.!?:;,])\s+", say)]
+        hints[topic_id] = [corpus.topics[topic_id].title, *(p for p in pieces if p.count(" ") > 1)]
+    for follows in split.train_follows.values():
+        for follow in follows:
+            if sum(not murk.is_small(word) for word in follow.text.split()) >= 2:
+                hints[follow.target].append(follow.text)
+    return hints
+
+
+def join_phrasings(first: str, second: str, rng: Random) -> str:
+    """Two wordings of one question in one breath."""
+    link = rng.choice((". ", ", ", " - ", "? ", ", i mean ", ", so ", ". "))
+    return first.rstrip(" ?.!") + link + second
+
+
+def put_in_frame(text: str, frame: str) -> str:
+    """A phrasing inside words that do not change it."""
+    return frame.format(text.rstrip() if frame.endswith("{}") else text.rstrip(" ?.!"))
+
+
+def roughen(
+    text: str, rng: Random, *, keeps_words: bool = False, is_off_topic: bool = False
+) -> str:
+    """A phrasing as somebody might really type it.
+
+    `keeps_words` spares the words themselves (short follow-ups live by each of them);
+    `is_off_topic` spares them from swaps into the app's own words.
+    """
+    if not keeps_words:
+        if not is_off_topic and rng.random() < 0.35:
+            text = noise.swap_synonyms(text, rng)
+        if rng.random() < 0.25:
+            text = noise.drop_words(text, rng)
+    if rng.random() < 0.08:
+        text = noise.abbreviate(text, rng)
+    if rng.random() < 0.35:
+        text = put_in_frame(text, rng.choice(frames.TRAINED))
+        if rng.random() < 0.12:
+            text = put_in_frame(text, rng.choice(frames.TRAINED))
+    if rng.random() < 0.30:
+        text = noise.add_typos(text, rng)
+    if rng.random() < 0.35:
+        text = noise.change_case(text, rng)
+    if rng.random() < 0.35:
+        text = noise.change_punctuation(text, rng)
+    return text.strip() or "?"

@@ -1,0 +1,317 @@
+"""Training: `python -m recipe.train --minutes 45`. Resumes where it was stopped.
+
+Run by `run.sh`. Writes the tokenizer, the newest state (to resume from) and the best weights by
+held-out phrasings to the work folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from recipe.batches import Batch, stream_batches
+from recipe.conversations import Generator, Mix
+from recipe.corpus import Corpus, find_faults, read_corpus
+from recipe.model import Llama, Shape
+from recipe.probe import probe
+from recipe.split import Split, place_of, split_corpus
+from recipe.tokens import Encoder, train_tokenizer
+
+SEED = 20_260
+N_PROBED = 300
+"""Questions asked at each probe, the same each time."""
+EARLY = Mix(multi_turn=0.06, long=0.0, cut=0.96, hazy=0.0)
+"""Short first: most of what is hard is to tell the topics apart."""
+LATE = Mix()
+"""Then whole replies, follow-ups and long conversations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is asked for; the defaults are what the shipped file was trained with."""
+
+    minutes: float = 45.0
+    n_batch_tokens: int = 1792
+    n_vocabulary: int = 2048
+    width: int = 192
+    n_layers: int = 3
+    n_heads: int = 4
+    feed_forward: int = 512
+    dropout: float = 0.1
+    peak_rate: float = 2.5e-3
+    weight_decay: float = 0.1
+    head_weight: float = 0.5
+    bag_weight: float = 0.5
+    early_share: float = 0.5
+    ema: float = 0.998
+    probe_minutes: float = 2.0
+    n_threads: int = 2
+
+
+class Averaged:
+    """A running mean of the weights, steadier than the newest ones."""
+
+    def __init__(self, model: Llama, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.weights = {name: value.detach().clone() for name, value in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, model: Llama) -> None:
+        """Move towards the newest weights."""
+        self.steps += 1
+        keep = min(self.decay, self.steps / (self.steps + 10))
+        for name, value in model.named_parameters():
+            self.weights[name].lerp_(value, 1 - keep)
+
+    @torch.no_grad()
+    def swap(self, model: Llama) -> None:
+        """Exchange the model's weights with the mean; call again to put them back."""
+        for name, value in model.named_parameters():
+            kept = value.detach().clone()
+            value.copy_(self.weights[name])
+            self.weights[name].copy_(kept)
+
+
+class Training:
+    """One run: its data, model, optimiser and clock."""
+
+    def __init__(self, corpus: Corpus, work: Path, plan: Plan) -> None:
+        self.corpus, self.work, self.plan = corpus, work, plan
+        self.split = split_corpus(corpus)
+        self.topic_ids = corpus.answer_ids()
+        self.encoder = prepare_tokenizer(corpus, self.split, work, plan.n_vocabulary)
+        torch.manual_seed(SEED)
+        shape = Shape(
+            self.encoder.size, len(self.topic_ids), plan.width, plan.n_layers, plan.n_heads,
+            plan.feed_forward,
+        )  # fmt: skip
+        self.model = Llama(shape, plan.dropout)
+        self.mean = Averaged(self.model, plan.ema)
+        self.optimiser = Optimisers(self.model, plan)
+        self.step, self.n_tokens, self.spent_s, self.best = 0, 0, 0.0, -1.0
+        questions = [(ask, t) for t, asks in self.split.choose.items() for ask in asks]
+        self.questions = sorted(questions, key=lambda q: place_of("probe", *q))[:N_PROBED]
+
+    def run(self) -> None:
+        """Train until the minutes are spent."""
+        generator = Generator(self.corpus, self.split, Random(SEED + self.step), EARLY)
+        topic_index = {topic: index for index, topic in enumerate(self.topic_ids)}
+        batches = stream_batches(
+            generator, self.encoder, topic_index, self.plan.n_batch_tokens, self.model.shape.context
+        )
+        limit_s, probed_s, told_s = self.plan.minutes * 60, self.spent_s, self.spent_s
+        self.model.train()
+        while self.spent_s < limit_s:
+            begin = time.monotonic()
+            if self.spent_s > self.plan.early_share * limit_s:
+                generator.mix = LATE
+            losses = self.learn(next(batches), self.spent_s / limit_s)
+            self.spent_s += time.monotonic() - begin
+            if self.spent_s - told_s > 20:
+                self.tell(*losses)
+                told_s = self.spent_s
+            if self.spent_s - probed_s > self.plan.probe_minutes * 60:
+                self.keep()
+                probed_s = self.spent_s
+        self.keep()
+
+    def learn(self, batch: Batch, progress: float) -> tuple[float, float, float]:
+        """One step; returns the losses of the words, the topics and the bags."""
+        rate = self.plan.peak_rate * min(1.0, self.step / 100) * max(0.01, 1 - progress)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            words, topics = compute_losses(self.model, batch)
+            loss = words + self.plan.head_weight * topics
+        bags = compute_bag_loss(self.model, batch)
+        loss = loss + self.plan.bag_weight * bags
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimiser.step(rate)
+        self.mean.update(self.model)
+        self.step += 1
+        self.n_tokens += batch.n_tokens
+        return words.item(), topics.item(), bags.item()
+
+    def tell(self, loss: float, head_loss: float, bag_loss: float) -> None:
+        """One line of progress."""
+        left = self.plan.minutes - self.spent_s / 60
+        speed = self.n_tokens / max(1e-9, self.spent_s)
+        print(
+            f"step {self.step:6d}  {self.n_tokens / 1e6:6.2f}M tokens  {speed:6.0f} tok/s  "
+            f"loss {loss:.3f}  topic loss {head_loss:.3f}  bag loss {bag_loss:.3f}  "
+            f"{left:5.1f} min left",
+            flush=True,
+        )
+
+    def keep(self) -> None:
+        """Measure the averaged weights, save the state, and the weights if they are the best."""
+        self.mean.swap(self.model)
+        score = probe(self.model, self.encoder, self.corpus, self.questions, self.topic_ids)
+        print(
+            f"  unseen phrasings: {score.right:.3f} right ({score.head_right:.3f} by the head), "
+            f"{score.confidently_wrong:.3f} confidently wrong",
+            flush=True,
+        )
+        if score.right >= self.best:
+            self.best = score.right
+            save_weights(self.model, self.work / "best.pt", asdict(score) | {"step": self.step})
+        self.mean.swap(self.model)
+        state = {
+            "plan": asdict(self.plan), "model": self.model.state_dict(), "mean": self.mean.weights,
+            "mean_steps": self.mean.steps, "optimiser": self.optimiser.state_dict(),
+            "step": self.step, "n_tokens": self.n_tokens, "spent_s": self.spent_s,
+            "best": self.best,
+        }  # fmt: skip
+        write_whole(state, self.work / "state.pt")
+
+    def resume(self) -> None:
+        """Go on from the saved state, where there is one of the same plan but its pace."""
+        path = self.work / "state.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        free = {"minutes", "probe_minutes", "n_threads"}
+        if any(state["plan"].get(k) != v for k, v in asdict(self.plan).items() if k not in free):
+            print("the saved state is of another plan: starting afresh")
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.mean.weights, self.mean.steps = state["mean"], state["mean_steps"]
+        self.step, self.n_tokens = state["step"], state["n_tokens"]
+        self.spent_s, self.best = state["spent_s"], state["best"]
+        print(f"resumed at step {self.step}, {self.spent_s / 60:.1f} min spent")
+
+
+def compute_losses(model: Llama, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Mean loss of the taught tokens, and of the topic at each decision."""
+    hidden = model(batch.ids).flatten(0, 1)
+    scores = model.score_tokens(hidden[batch.taught_at])
+    each = functional.cross_entropy(scores.float(), batch.targets, reduction="none")
+    words = (each * batch.weights).sum() / batch.weights.sum()
+    topics = functional.cross_entropy(
+        model.topic_head(hidden[batch.decided_at]).float(), batch.topics, label_smoothing=0.05
+    )
+    return words, topics
+
+
+def compute_bag_loss(model: Llama, batch: Batch) -> Tensor:
+    """Mean loss of the topics told by a question's words alone."""
+    scores = model.judge_bag(batch.bag_ids, batch.bag_starts)
+    return functional.cross_entropy(scores, batch.bag_topics, label_smoothing=0.05)
+
+
+class Optimisers:
+    """Muon for the matrices of the layers, AdamW for embeddings, heads and norms."""
+
+    def __init__(self, model: Llama, plan: Plan) -> None:
+        named = list(model.named_parameters())
+        matrices = [p for n, p in named if p.dim() == 2 and n.startswith("blocks.")]
+        tables = [p for n, p in named if p.dim() == 2 and not n.startswith("blocks.")]
+        vectors = [p for n, p in named if p.dim() != 2]
+        groups: list[dict[str, Any]] = [
+            {"params": tables, "weight_decay": plan.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self.parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(0.9, 0.98)),
+            torch.optim.Muon(
+                matrices,
+                lr=plan.peak_rate,
+                weight_decay=plan.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
+            ),
+        ]
+
+    def step(self, rate: float) -> None:
+        """One step of both at this rate, and gradients cleared."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
+            part.step()
+            part.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """State to resume from."""
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """Go on from a saved state."""
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def prepare_tokenizer(corpus: Corpus, split: Split, work: Path, n_tokens: int) -> Encoder:
+    """Load the run's tokenizer, or learn it from the phrasings trained on and the replies."""
+    path = work / "tokenizer.json"
+    if not path.exists():
+        texts = [ask for asks in split.train.values() for ask in asks]
+        texts += [" " + text for text in texts]
+        texts += [say for topic in corpus.topics.values() for say in topic.says]
+        texts += ["user\n", "assistant\n", "system\n"] * 200
+        train_tokenizer(texts, n_tokens).save(str(path))
+    return Encoder.load(path)
+
+
+def save_weights(model: Llama, path: Path, facts: dict[str, Any]) -> None:
+    """Weights with the shape they need and the figures they reached."""
+    weights = {name: value.detach().clone() for name, value in model.named_parameters()}
+    write_whole({"shape": asdict(model.shape), "weights": weights, "facts": facts}, path)
+
+
+def load_weights(path: Path) -> tuple[Llama, dict[str, Any]]:
+    """The model of `save_weights`, ready to answer."""
+    saved = torch.load(path, weights_only=True)
+    model = Llama(Shape(**saved["shape"]))
+    model.load_state_dict(saved["weights"], strict=False)
+    return model.eval(), saved["facts"]
+
+
+def write_whole(value: object, path: Path) -> None:
+    """Save beside, then rename: a reader never sees half a file."""
+    beside = path.with_suffix(".tmp")
+    torch.save(value, beside)
+    beside.replace(path)
+
+
+def parse_plan() -> tuple[Plan, Path, Path]:
+    """The command line: one option per field of `Plan`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, default=Path("corpus"))
+    parser.add_argument("--work", type=Path, default=Path("work"))
+    for name, value in asdict(Plan()).items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
+    options = vars(parser.parse_args())
+    return Plan(**{k: options[k] for k in asdict(Plan())}), options["corpus"], options["work"]
+
+
+def main() -> None:
+    """Check the corpus, then train."""
+    plan, corpus_folder, work = parse_plan()
+    torch.set_num_threads(plan.n_threads)
+    corpus = read_corpus(corpus_folder)
+    faults = find_faults(corpus)
+    if faults:
+        raise SystemExit("the corpus needs mending:\n" + "\n".join(faults))
+    work.mkdir(parents=True, exist_ok=True)
+    training = Training(corpus, work, plan)
+    n_asks = sum(len(topic.asks) for topic in corpus.topics.values())
+    n_weights = training.model.count_weights()
+    print(f"{len(corpus.topics)} topics, {n_asks} phrasings, {n_weights / 1e6:.2f}M weights, "
+          f"{math.ceil(plan.minutes)} min")  # fmt: skip
+    (work / "plan.json").write_text(json.dumps(asdict(plan), indent=1))
+    training.resume()
+    training.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,367 @@
+"""The models page: cards, filter, downloads in place, a pasted name, installed, import."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PySide6.QtTest import QTest
+
+from inglenook.base.errors import NetworkError, UserError
+from inglenook.base.records import InstalledModel
+from inglenook.gui.dialogs import Question
+from inglenook.gui.models_page import ModelsPage
+from inglenook.gui.models_page.file_row import FileRow
+from inglenook.gui.models_page.offers import make_repo_card, parse_repo
+from inglenook.gui.models_page.transfer_view import describe_transfer
+from inglenook.models.events import DownloadChanged
+from inglenook.models.fit import Machine
+from inglenook.models.hub import HubFile
+from inglenook.models.progress import DownloadState
+from support.tiny_gguf import write_tiny_gguf
+from support.window import WindowKit, wait_until
+
+type OpenKit = Callable[..., WindowKit]
+
+
+class FakeDownloads:
+    """Downloads whose states a test sets."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, DownloadState] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.refusal: UserError | None = None
+
+    def start(self, name: str) -> str:
+        self.calls.append(("start", name))
+        if self.refusal is not None:
+            raise self.refusal
+        self.states["d1"] = DownloadState(id="d1", name=name, phase="asking")
+        return "d1"
+
+    def list(self) -> tuple[DownloadState, ...]:
+        return tuple(self.states.values())
+
+    def pause(self, download_id: str) -> None:
+        self.calls.append(("pause", download_id))
+
+    def resume(self, download_id: str) -> None:
+        self.calls.append(("resume", download_id))
+
+    def cancel(self, download_id: str) -> None:
+        self.calls.append(("cancel", download_id))
+        self.states.pop(download_id, None)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def downloads(kit: WindowKit) -> FakeDownloads:
+    fake = FakeDownloads()
+    kit.app.__dict__["downloads"] = fake
+    return fake
+
+
+@pytest.fixture
+def page(kit: WindowKit, downloads: FakeDownloads) -> ModelsPage:
+    kit.window.show_models()
+    found = kit.window._models_page
+    assert found is not None
+    wait_until(lambda: len(found.discover.cards()) == len(kit.app.catalogue.entries))
+    return found
+
+
+def first_row(page: ModelsPage) -> FileRow:
+    return page.discover.cards()[0].rows[0]
+
+
+def set_state(kit: WindowKit, downloads: FakeDownloads, state: DownloadState) -> None:
+    downloads.states[state.id] = state
+    kit.app.hub.publish(DownloadChanged(state))
+
+
+def test_every_model_of_the_catalogue_has_a_card(kit: WindowKit, page: ModelsPage) -> None:
+    for facts, card in page.discover._cards:
+        assert card.rows, facts.title
+        assert facts.offers
+
+
+def test_the_filter_takes_words_of_name_maker_and_purpose(page: ModelsPage) -> None:
+    page.discover.fits.setChecked(False)
+    name = page.discover._cards[3][0].title
+    page.field.setText(name)
+    wait_until(lambda: sum(card.isVisible() for card in page.discover.cards()) < 6)
+    assert page.discover.cards()[3].isVisible()
+    page.field.setText("no such model at all")
+    wait_until(page.discover._nothing.isVisible)
+    page.field.clear()
+    wait_until(page.discover.cards()[0].isVisible)
+
+
+def test_what_does_not_fit_is_hidden_until_asked_for(page: ModelsPage) -> None:
+    hidden = [facts for facts, card in page.discover._cards if not card.isVisible()]
+    assert all(not facts.can_run for facts in hidden)
+    page.discover.fits.click()
+    assert all(card.isVisible() for card in page.discover.cards())
+
+
+def test_the_other_sizes_are_folded(page: ModelsPage) -> None:
+    card = next(card for card in page.discover.cards() if len(card.offers) > 1)
+    assert len(card.rows) == 1
+    assert card.rows[0].offer.is_recommended
+    card.unfold()
+    assert len(card.rows) == len(card.offers)
+
+
+def test_a_download_shows_its_progress_in_place(
+    kit: WindowKit, page: ModelsPage, downloads: FakeDownloads
+) -> None:
+    row = first_row(page)
+    row._button.click()
+    wait_until(lambda: row._transfer is not None and row._transfer.isVisible())
+    assert downloads.calls == [("start", row.offer.name)]
+    state = DownloadState(
+        id="d1",
+        name=row.offer.name,
+        phase="downloading",
+        repo=row.offer.repo,
+        filename=row.offer.pattern.replace("*", "x"),
+        size_bytes=2_600_000_000,
+        done_bytes=1_600_000_000,
+        bytes_per_s=24_000_000,
+        eta_s=42,
+    )
+    set_state(kit, downloads, state)
+    transfer = row._transfer
+    assert transfer is not None
+    wait_until(lambda: transfer.note.text() == "1.6 of 2.6 GB · 24 MB/s · 42 s left")
+    assert not row._button.isVisible()
+    transfer.button.click()
+    wait_until(lambda: ("pause", "d1") in downloads.calls)
+    transfer.cancel.click()
+    wait_until(lambda: ("cancel", "d1") in downloads.calls)
+    wait_until(row._button.isVisible)
+    assert page._tabs[2].text() == "Downloads"
+
+
+def test_a_failed_download_says_why_and_offers_retry(
+    kit: WindowKit, page: ModelsPage, downloads: FakeDownloads
+) -> None:
+    row = first_row(page)
+    row._button.click()
+    wait_until(lambda: row._transfer is not None)
+    set_state(
+        kit,
+        downloads,
+        DownloadState(
+            id="d1", name=row.offer.name, phase="failed", error="The hub is away.", hint="Later."
+        ),
+    )
+    wait_until(lambda: row._error.text() == "The hub is away. Later.")
+    transfer = row._transfer
+    assert transfer is not None
+    assert transfer.button.text() == "Retry"
+    transfer.button.click()
+    wait_until(lambda: ("resume", "d1") in downloads.calls)
+    page.show_tab("downloads")
+    assert page._tabs[2].text() == "Downloads 1"
+    assert "The hub is away. Later." in page.downloads._cards["d1"]._error.text()
+
+
+def test_a_download_that_is_refused_says_so_in_its_row(
+    page: ModelsPage, downloads: FakeDownloads
+) -> None:
+    downloads.refusal = NetworkError("Inglenook works offline.", "Switch it off in Settings.")
+    row = first_row(page)
+    row._button.click()
+    wait_until(lambda: "works offline" in row._error.text())
+    assert row._button.isEnabled()
+
+
+def test_an_installed_model_can_be_used_from_its_card(kit: WindowKit, page: ModelsPage) -> None:
+    row = first_row(page)
+    filename = row.offer.pattern.replace("*", "x")
+    path = kit.app.profile.models / "x.gguf"
+    path.write_bytes(b"GGUF")
+    kit.app.store.put_model(
+        InstalledModel(
+            id="hub/x",
+            name="X",
+            path=str(path),
+            size_bytes=4,
+            origin="hub",
+            repo=row.offer.repo,
+            filename=filename,
+        )
+    )
+    kit.window.models.reload()
+    wait_until(row._use.isVisible)
+    assert not row._button.isVisible()
+    row._use.click()
+    wait_until(lambda: kit.app.settings.get("models.default") == "hub/x")
+    assert kit.window._stack.currentWidget() is kit.window.chat_page
+
+
+@pytest.mark.parametrize(
+    ("text", "repo"),
+    [
+        ("owner/repo", "owner/repo"),
+        (" owner/repo:Q4_K_M ", "owner/repo"),
+        ("owner/repo/file.gguf", "owner/repo"),
+        ("https://huggingface.co/owner/repo/tree/main", "owner/repo"),
+        ("huggingface.co/owner/repo", "owner/repo"),
+        ("hf.co/owner/repo", "owner/repo"),
+        ("https://example.org/owner/repo", None),
+        ("llama", None),
+        ("../..", None),
+        ("a b/c", None),
+        ("", None),
+    ],
+)
+def test_a_pasted_name_is_understood(text: str, repo: str | None) -> None:
+    assert parse_repo(text) == repo
+
+
+def make_file(path: str, quantisation: str, size_bytes: int) -> HubFile:
+    return HubFile(
+        repo="owner/repo",
+        path=path,
+        size_bytes=size_bytes,
+        quantisation=quantisation,
+        revision="r",
+        parts=(),
+    )
+
+
+def test_a_pasted_name_lists_its_files(
+    kit: WindowKit, page: ModelsPage, downloads: FakeDownloads
+) -> None:
+    class FakeHub:
+        def find_files(self, repo: str) -> tuple[HubFile, ...]:
+            assert repo == "owner/repo"
+            return (make_file("m-Q4_K_M.gguf", "Q4_K_M", 100), make_file("m.gguf", "", 200))
+
+    kit.app.__dict__["hub_client"] = FakeHub()
+    page.field.setText("owner/repo")
+    page.field.returnPressed.emit()
+    wait_until(lambda: page.discover._repo_card is not None)
+    card = page.discover._repo_card
+    assert card is not None
+    assert [row.offer.quantisation for row in card.rows] == ["Q4_K_M", "m.gguf"]
+    card.rows[0]._button.click()
+    wait_until(lambda: downloads.calls == [("start", "owner/repo/m-Q4_K_M.gguf")])
+
+
+def test_a_hub_that_fails_says_so_and_can_be_asked_again(kit: WindowKit, page: ModelsPage) -> None:
+    class DeadHub:
+        n_asked = 0
+
+        def find_files(self, repo: str) -> tuple[HubFile, ...]:
+            DeadHub.n_asked += 1
+            raise NetworkError("The hub cannot be reached.", "Check the connection.")
+
+    kit.app.__dict__["hub_client"] = DeadHub()
+    page.field.setText("owner/repo")
+    page.field.returnPressed.emit()
+    notice = page.discover._notice
+    wait_until(lambda: "cannot be reached" in notice.label.text())
+    notice.button.click()
+    wait_until(lambda: DeadHub.n_asked == 2)
+
+
+def test_hostile_names_of_the_hub_are_shown_as_text(kit: WindowKit, page: ModelsPage) -> None:
+    name = "<img src='qrc:x'><b>x.gguf"
+    page.discover._show_repo(
+        make_repo_card("owner/repo", (make_file(name, "", 5),), Machine(8_000_000_000))
+    )
+    QTest.qWait(30)
+    from PySide6.QtCore import Qt
+    from PySide6.QtWidgets import QLabel
+
+    labels = page.discover.findChildren(QLabel)
+    assert any(label.text() == name for label in labels)
+    assert all(label.textFormat() == Qt.TextFormat.PlainText for label in labels)
+
+
+def test_removing_asks_first_and_says_what_it_frees(kit: WindowKit, page: ModelsPage) -> None:
+    path = kit.app.profile.models / "owner" / "repo" / "x.gguf"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"GGUF" * 500_000)
+    model = InstalledModel(
+        id="owner/repo/x.gguf",
+        name="X",
+        path=str(path),
+        size_bytes=2_000_000,
+        origin="hub",
+        repo="owner/repo",
+        filename="x.gguf",
+    )
+    kit.app.store.put_model(model)
+    kit.window.models.reload()
+    wait_until(lambda: kit.window.models.find(model.id) is not None)
+    page.show_tab("installed")
+    page.installed.ask_to_remove(model)
+    question = page.installed.findChild(Question)
+    assert question is not None
+    assert question.cancel_button.isDefault()
+    assert path.exists()
+    question.action_button.click()
+    wait_until(lambda: kit.window.models.find(model.id) is None)
+    assert not path.exists()
+    wait_until(lambda: "was removed" in page.notice.label.text())
+
+
+def test_a_file_is_imported_where_it_lies(kit: WindowKit, page: ModelsPage, tmp_path: Path) -> None:
+    path = write_tiny_gguf(tmp_path / "mine.gguf")
+    page.import_file(path)
+    wait_until(lambda: any(m.path == str(path) for m in kit.window.models.models))
+    assert page.notice.isVisible()
+    assert path.exists()
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "text", "fifo"])
+def test_a13_what_is_no_model_is_refused_in_one_sentence(
+    kit: WindowKit, page: ModelsPage, tmp_path: Path, kind: str
+) -> None:
+    import os
+
+    path = tmp_path / "bad.gguf"
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "text":
+        path.write_text("hello")
+    elif kind == "fifo":
+        os.mkfifo(path)
+    page.import_file(path)
+    wait_until(page.notice.isVisible)
+    assert page.notice.label.text()
+    assert page.notice.property("surface") == "bad"
+    assert len(kit.window.models.models) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (DownloadState(id="1", name="n", phase="queued"), "Waiting"),
+        (DownloadState(id="1", name="n", phase="asking"), "Asking the hub"),
+        (DownloadState(id="1", name="n", phase="verifying"), "Checking the file"),
+        (
+            DownloadState(
+                id="1", name="n", phase="paused", size_bytes=2_000_000_000, done_bytes=5_000_000
+            ),
+            "5 MB of 2.0 GB · paused",
+        ),
+        (
+            DownloadState(
+                id="1",
+                name="n",
+                phase="downloading",
+                size_bytes=2_000_000_000,
+                done_bytes=1_000_000_000,
+            ),
+            "1.0 of 2.0 GB",
+        ),
+    ],
+)
+def test_a_download_in_words(state: DownloadState, words: str) -> None:
+    assert describe_transfer(state, lambda text: text) == words

@@ -1,0 +1,162 @@
+"""Kills a process in mid-stream, again and again, and looks at what is left. Run as a program.
+
+    python kill_rounds.py HOME N_ROUNDS SEED
+
+Each round forks a child that opens the app on HOME, sends a prompt and streams a reply, telling
+through a pipe what a person would have seen by then. It is killed with SIGKILL at a random moment.
+Then the app is opened here, as the next start would. Prints one JSON object.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import inglenook.app
+from inglenook.app import App, open_app
+from inglenook.base.events import EventHub
+from inglenook.chat.journal import FLUSH_S
+from inglenook.engine.protocol import Text
+from support.fake_engine import FakeEngine, Reply
+
+SLACK_S = 0.25
+"""For the flush itself, and for a machine that is busy with other things."""
+LONGEST_S = 1.2
+
+
+def make_engine(hub: EventHub, *, in_process: bool) -> FakeEngine:
+    pieces = tuple(f"w{i} " for i in range(2000))
+    return FakeEngine(hub.publish, [Reply(pieces, delay_s=0.003)])
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a person had seen: the message that was sent, and pieces with the time of each."""
+
+    user_id: str = ""
+    reply_id: str = ""
+    pieces: list[tuple[float, str]] = field(default_factory=list)
+
+
+def talk(home: Path, prompt: str, pipe: int) -> None:
+    """The child: never returns in order."""
+
+    def tell(*parts: object) -> None:
+        os.write(pipe, (json.dumps(parts) + "\n").encode())
+
+    def hear(event: object) -> None:
+        if isinstance(event, Text):
+            tell("text", time.monotonic(), event.piece)
+
+    app = open_app(home)
+    app.hub.subscribe(hear)
+    tell("open")
+    started = app.chat.send(None, prompt)
+    tell("sent", started.user.id, started.reply.id)
+    time.sleep(60)
+
+
+def kill_once(home: Path, prompt: str, wait_s: float) -> tuple[Seen, float]:
+    """Run a child for a while and kill it; what it had shown, and when it was killed."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reader)
+            talk(home, prompt, writer)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    seen = Seen()
+    with os.fdopen(reader, "rb") as lines:
+        first = lines.readline()
+        assert json.loads(first) == ["open"], first
+        time.sleep(wait_s)
+        killed_at = time.monotonic()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        for line in lines:
+            if not line.endswith(b"\n"):
+                continue
+            match json.loads(line):
+                case ["sent", user_id, reply_id]:
+                    seen.user_id, seen.reply_id = user_id, reply_id
+                case ["text", moment, piece]:
+                    seen.pieces.append((moment, piece))
+    return seen, killed_at
+
+
+def check(app: App, seen: Seen, prompt: str, killed_at: float) -> list[str]:
+    """What is wrong after a kill; empty when all is well."""
+    if not seen.user_id:
+        return []
+    wrong = []
+    if app.store.get_message(seen.user_id).content != prompt:
+        wrong.append("the prompt was lost")
+    reply = app.store.get_message(seen.reply_id)
+    if reply.status != "interrupted":
+        wrong.append(f"the reply is {reply.status}")
+    if not reply.is_intact:
+        wrong.append("the reply does not match its checksum")
+    due = "".join(p for moment, p in seen.pieces if moment < killed_at - FLUSH_S - SLACK_S)
+    if not reply.content.startswith(due):
+        wrong.append(f"{len(due) - len(reply.content)} characters were lost")
+    whole = "".join(f"w{i} " for i in range(2000))
+    if not whole.startswith(reply.content):
+        wrong.append("the reply is not what was streamed")
+    return wrong
+
+
+def main() -> None:
+    home, n_rounds, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    dice = random.Random(seed)
+    vars(inglenook.app)["_make_engine"] = make_engine
+    before: dict[str, str] = {}
+    wrong: list[str] = []
+    longest_open_s, n_sent, n_streamed = 0.0, 0, 0
+    open_app(home).close()
+    for i in range(n_rounds):
+        prompt = f"Prompt {i}. " + "x" * dice.randrange(3000)
+        seen, killed_at = kill_once(home, prompt, dice.random() ** 2 * LONGEST_S)
+        n_sent += bool(seen.user_id)
+        n_streamed += bool(seen.pieces)
+        began = time.monotonic()
+        with open_app(home) as app:
+            longest_open_s = max(longest_open_s, time.monotonic() - began)
+            wrong += [f"round {i}: {what}" for what in check(app, seen, prompt, killed_at)]
+            now = {
+                m.id: m.content
+                for c in app.store.list_conversations()
+                for m in app.store.list_messages(c.id)
+            }
+            if any(now.get(key) != content for key, content in before.items()):
+                wrong.append(f"round {i}: what was saved before has changed")
+            if any(
+                m.status == "streaming"
+                for c in app.store.list_conversations()
+                for m in app.store.thread(c.id)
+            ):
+                wrong.append(f"round {i}: a dead reply still streams")
+            before = now
+    with open_app(home) as app:
+        integrity = app.store.check_health().integrity
+    print(
+        json.dumps(
+            {
+                "rounds": n_rounds,
+                "sent": n_sent,
+                "streamed": n_streamed,
+                "wrong": wrong,
+                "longest_open_s": round(longest_open_s, 3),
+                "integrity": integrity,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What several test folders share: fakes at seams, and makers of tiny models."""
