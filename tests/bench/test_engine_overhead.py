@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from inglenook.base.paths import find_asset
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.llama import (
     Batch,
@@ -72,17 +71,13 @@ def measure_engine(make: Callable[[Recorder], LocalEngine | ChildEngine], path: 
 
 
 @pytest.mark.bench
-@pytest.mark.parametrize("name", ["tiny", "guide"])
-def test_overhead_per_token(name: str, tmp_path: Path) -> None:
-    path = (
-        find_asset("assets", "guide.gguf")
-        if name == "guide"
-        else write_tiny_gguf(tmp_path / "tiny.gguf", never_ends=True)
-    )
+@pytest.mark.parametrize("shape", [{}, {"n_layers": 6, "n_embd": 256}], ids=["tiny", "larger"])
+def test_overhead_per_token(shape: dict[str, int], tmp_path: Path) -> None:
+    path = write_tiny_gguf(tmp_path / "m.gguf", never_ends=True, **shape)  # type: ignore[arg-type]
     bare = measure_bare_loop(path)
     local = measure_engine(LocalEngine, path)
     child = measure_engine(ChildEngine, path)
-    print(f"\n{name}: bare loop {bare * 1e6:.0f} us a token", end="")
+    print(f"\n{shape}: bare loop {bare * 1e6:.0f} us a token", end="")
     for label, seconds in (("in process", local), ("child", child)):
         print(f"; {label} {seconds * 1e6:.0f} us (+{(seconds - bare) * 1e6:.0f} us)", end="")
     print()

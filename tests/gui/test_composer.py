@@ -1,6 +1,7 @@
 """The composer: sending, stopping, growing, pasting, drafts."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 from PySide6.QtCore import QMimeData, Qt
@@ -14,7 +15,7 @@ from inglenook.gui.transcript.message_input import LENGTH_LIMIT
 
 
 @pytest.fixture
-def composer(qtbot: QtBot) -> Composer:
+def composer(qtbot: QtBot) -> Iterator[Composer]:
     theme = Theme()
     theme.apply("light", 1.0)
     window = QWidget()
@@ -27,7 +28,8 @@ def composer(qtbot: QtBot) -> Composer:
     window.show()
     qtbot.waitExposed(window)
     made.focus_input()
-    return made
+    yield made
+    window.close()
 
 
 def paste(composer: Composer, text: str, html: str = "") -> None:

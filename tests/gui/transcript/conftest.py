@@ -50,6 +50,7 @@ def transcript(theme: Theme, qtbot: QtBot) -> Iterator[Transcript]:
     window.show()
     qtbot.waitExposed(window)
     yield made
+    window.close()
 
 
 @pytest.fixture

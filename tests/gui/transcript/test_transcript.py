@@ -266,11 +266,12 @@ def test_copy_gives_the_markdown_source(transcript: Transcript, make_message: Ma
 
 
 def test_copy_of_a_selection_keeps_markers(
-    transcript: Transcript, make_message: MakeMessage
+    transcript: Transcript, make_message: MakeMessage, qtbot: QtBot
 ) -> None:
     user = make_message("user", "Go")
     reply = make_message("assistant", "Intro\n\n1. one\n2. two\n   - inner\n\n" + "x" * 5000, user)
     transcript.show_thread([user, reply])
+    settle(transcript, qtbot)
     run = reply_of(transcript, reply).body.views[0]
     run.selectAll() if isinstance(run, RunView) else pytest.fail("not prose")
     copied = run.createMimeDataFromSelection()

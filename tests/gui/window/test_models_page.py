@@ -58,7 +58,7 @@ class FakeDownloads:
 @pytest.fixture
 def downloads(kit: WindowKit) -> FakeDownloads:
     fake = FakeDownloads()
-    kit.app.__dict__["downloads"] = fake
+    kit.app._downloads = fake  # type: ignore[assignment]
     return fake
 
 
@@ -241,7 +241,7 @@ def test_a_pasted_name_lists_its_files(
             assert repo == "owner/repo"
             return (make_file("m-Q4_K_M.gguf", "Q4_K_M", 100), make_file("m.gguf", "", 200))
 
-    kit.app.__dict__["hub_client"] = FakeHub()
+    kit.app._hub_client = FakeHub()  # type: ignore[assignment]
     page.field.setText("owner/repo")
     page.field.returnPressed.emit()
     wait_until(lambda: page.discover._repo_card is not None)
@@ -260,7 +260,7 @@ def test_a_hub_that_fails_says_so_and_can_be_asked_again(kit: WindowKit, page: M
             DeadHub.n_asked += 1
             raise NetworkError("The hub cannot be reached.", "Check the connection.")
 
-    kit.app.__dict__["hub_client"] = DeadHub()
+    kit.app._hub_client = DeadHub()  # type: ignore[assignment]
     page.field.setText("owner/repo")
     page.field.returnPressed.emit()
     notice = page.discover._notice

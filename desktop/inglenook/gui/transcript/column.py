@@ -90,6 +90,8 @@ class MessageColumn(QScrollArea):
         self._heights: dict[QWidget, tuple[int, int]] = {}
         self._placed: set[QWidget] = set()
         self._follows = True
+        self.has_more_below = False
+        """Messages below the last view have no views yet: its end is not the end."""
         self._is_placing = False
         self._sheet = Sheet(self)
         self._sheet.setProperty("surface", "none")
@@ -230,7 +232,8 @@ class MessageColumn(QScrollArea):
     def _on_scrolled(self) -> None:
         if self._is_placing:
             return
-        self._set_follows(self.distance_below() <= _END_SLACK_PX)
+        is_at_end = self.distance_below() <= _END_SLACK_PX
+        self._set_follows(is_at_end and not self.has_more_below)
         self.scrolled.emit()
 
     @override

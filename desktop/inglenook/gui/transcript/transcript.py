@@ -275,6 +275,10 @@ class Transcript(QWidget):
             self._thread.last += 1
             is_reply = entry.message.role == "assistant"
             self.column.insert(len(self.column.views), self._make_view(entry), is_reply=is_reply)
+        self._tell_end()
+
+    def _tell_end(self) -> None:
+        self.column.has_more_below = self._thread.last < len(self._thread.entries)
 
     def _realise_end(self) -> None:
         """Make sure that the last messages have views."""
@@ -293,9 +297,11 @@ class Transcript(QWidget):
             self._thread.first = self._thread.last = 0
         self._thread.last = min(self._thread.last, place)
         self._thread.first = min(self._thread.first, self._thread.last)
+        self._tell_end()
 
     def _fill_visible(self) -> None:
         """Realise at once what the visible part needs; the rest follows in small steps."""
+        self._tell_end()
         self.column.place()
         for _ in range(STRETCH):
             is_short = self.column.distance_above() < self._theme.px(200)
@@ -338,6 +344,7 @@ class Transcript(QWidget):
             if entry.message.status == "streaming":
                 break
             self.column.remove(self._views.pop(entry.message.id))
+        self._tell_end()
         self.column.place()
 
     # --- events ---
