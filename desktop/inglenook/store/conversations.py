@@ -126,7 +126,7 @@ class Conversations:
         query = _select_old_trash(older_than)
 
         def work(connection: Connection) -> int:
-            ids = list(connection.scalars(query))
+            ids = [str(one) for one in connection.scalars(query)]
             _erase(connection, ids)
             return len(ids)
 

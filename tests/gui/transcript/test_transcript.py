@@ -43,13 +43,13 @@ The end.
 
 
 def reply_of(transcript: Transcript, message: Message) -> ReplyView:
-    view = next(v for v in transcript.column.views if v._entry.message.id == message.id)
+    view = transcript._views[message.id]
     assert isinstance(view, ReplyView)
     return view
 
 
 def card_of(transcript: Transcript, message: Message) -> UserCard:
-    view = next(v for v in transcript.column.views if v._entry.message.id == message.id)
+    view = transcript._views[message.id]
     assert isinstance(view, UserCard)
     return view
 
@@ -273,7 +273,8 @@ def test_copy_of_a_selection_keeps_markers(
     transcript.show_thread([user, reply])
     settle(transcript, qtbot)
     run = reply_of(transcript, reply).body.views[0]
-    run.selectAll() if isinstance(run, RunView) else pytest.fail("not prose")
+    assert isinstance(run, RunView)
+    run.selectAll()
     copied = run.createMimeDataFromSelection()
     assert copied.text() == "Intro\n\n1. one\n2. two\n  • inner\n\n" + "x" * 5000
     assert not copied.hasHtml()
@@ -439,7 +440,7 @@ def test_f02_local_files_are_never_opened(
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     hostile = "\n\n".join(
-        f"![x]({where}) <img src='{where}'> [y]({where}) <style>a{{background:url({where})}}</style>"
+        f"![x]({where}) <img src='{where}'> [y]({where}) <style>a{{b:url({where})}}</style>"
         for where in (f"file://{fifo}", str(fifo), "qrc:/x", ":/x", "//host/x", "file:///dev/zero")
     )
     user = make_message("user", hostile)
@@ -469,7 +470,7 @@ def test_f02_local_files_are_never_opened(
 def test_f04_hostile_text_does_not_stall(
     transcript: Transcript, make_message: MakeMessage, qtbot: QtBot, text: str
 ) -> None:
-    """Prints the longest step; on a busy machine wall time says little, so processor time counts."""
+    """Prints the longest step, in processor time: wall time says little on a busy machine."""
     user = make_message("user", "Go")
     reply = make_message("assistant", text, user)
     longest = 0.0
