@@ -33,7 +33,7 @@ def measure_bare_loop(path: Path) -> float:
     """Seconds per token of decode, sample, next: nothing else, greedy."""
     library = Library(lambda _level, _text: None)
     model = Model(str(path), ModelOptions(), lambda _fraction: True)
-    context = Context(model, ContextOptions(1024, 512, 512, 4, 1, 1))
+    context = Context(model, ContextOptions(1024, 512, 512, 1, 1, 1))
     sampler, batch = Sampler(), Batch(8)
     sampler.add("greedy")
     best: list[float] = []
@@ -59,7 +59,7 @@ def measure_engine(make: Callable[[Recorder], LocalEngine | ChildEngine], path: 
     recorder = Recorder()
     engine = make(recorder)
     try:
-        recorder.load(engine, path, n_ctx=1024)
+        recorder.load(engine, path, n_ctx=1024, n_seq_max=1)
         times = []
         for i in range(N_ROUNDS):
             recorder.events.clear()

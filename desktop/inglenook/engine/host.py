@@ -13,6 +13,7 @@ from typing import Final, NoReturn, Protocol
 
 from inglenook.engine.children import claim_pipes, harden_process
 from inglenook.engine.frames import BadFrameError, FrameReader, FrameWriter
+from inglenook.engine.machine import measure_work
 from inglenook.engine.protocol import (
     Cancel,
     Command,
@@ -64,6 +65,31 @@ class _LogHandler(logging.Handler):
         self._outbox.send(LogLine(level=record.levelno, name=record.name, text=text))
 
 
+class _Pulse:
+    """Tells each second that something moved: processor time, or reads from the disk."""
+
+    def __init__(self, outbox: _Outbox) -> None:
+        self._outbox = outbox
+        self._hosted: _Hosted | None = None
+
+    def start(self) -> None:
+        threading.Thread(target=self._beat, name="engine-heartbeat", daemon=True).start()
+
+    def follow(self, hosted: _Hosted) -> None:
+        """From now on beat only while the worker is busy."""
+        self._hosted = hosted
+
+    def _beat(self) -> None:
+        pause = threading.Event()
+        work_s, n_reads = measure_work()
+        while not pause.wait(_HEARTBEAT_S):
+            now_s, now_reads = measure_work()
+            has_moved = now_s - work_s > _LEAST_WORK_S or now_reads != n_reads
+            work_s, n_reads = now_s, now_reads
+            if has_moved and (self._hosted is None or self._hosted.is_busy):
+                self._outbox.send(Heartbeat())
+
+
 def main() -> NoReturn:
     """Serve until the pipe closes or a `Shutdown` comes."""
     commands_fd, events_fd = claim_pipes()
@@ -72,7 +98,10 @@ def main() -> NoReturn:
     logging.basicConfig(level=logging.INFO, handlers=[_LogHandler(outbox)])
     logging.raiseExceptions = False
 
-    # The library is mapped by the worker thread; commands are read meanwhile.
+    pulse = _Pulse(outbox)
+    pulse.start()
+
+    # Mapping a large library from a cold disk takes a while: the pulse beats by then.
     from inglenook.engine.worker import Worker
 
     def emit(event: Event) -> None:
@@ -80,9 +109,7 @@ def main() -> NoReturn:
 
     worker = Worker(emit)
     worker.start()
-    threading.Thread(
-        target=_beat, args=(worker, outbox), name="engine-heartbeat", daemon=True
-    ).start()
+    pulse.follow(worker)
     reader: FrameReader[Command] = FrameReader(commands_fd, Command)
     try:
         while (command := reader.read()) is not None:
@@ -95,20 +122,6 @@ def main() -> NoReturn:
     except BadFrameError:
         os._exit(1)
     os._exit(0)
-
-
-def _beat(worker: _Hosted, outbox: _Outbox) -> None:
-    """Tell each second that something moved: processor time, or reads from the disk."""
-    from inglenook.engine.machine import measure_work
-
-    pause = threading.Event()
-    work_s, n_reads = measure_work()
-    while not pause.wait(_HEARTBEAT_S):
-        now_s, now_reads = measure_work()
-        has_moved = now_s - work_s > _LEAST_WORK_S or now_reads != n_reads
-        work_s, n_reads = now_s, now_reads
-        if worker.is_busy and has_moved:
-            outbox.send(Heartbeat())
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ import os
 import sys
 import time
 
-import psutil
-
 
 def count_default_threads() -> int:
     """One per physical core that this process may run on: a second one per core slows decoding."""
+    import psutil
+
     allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
 

@@ -1,0 +1,39 @@
+"""An X display of one's own, drawn into memory: Xvfb on a free number, without any wrapper."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PROGRAM = "Xvfb"
+
+
+def has_xvfb() -> bool:
+    """Whether Xvfb is installed."""
+    return shutil.which(PROGRAM) is not None
+
+
+@contextmanager
+def open_display(width: int = 1400, height: int = 900) -> Iterator[str]:
+    """Start Xvfb, which chooses a free display by itself; yields its name, for example ":99"."""
+    reader, writer = os.pipe()
+    size = f"{width}x{height}x24"
+    command = [PROGRAM, "-displayfd", str(writer), "-screen", "0", size, "-nolisten", "tcp"]
+    process = subprocess.Popen(
+        [*command, "-noreset", "-ac"], pass_fds=(writer,), stderr=subprocess.DEVNULL
+    )
+    os.close(writer)
+    try:
+        with os.fdopen(reader) as pipe:
+            number = pipe.readline().strip()
+        if not number:
+            raise RuntimeError("Xvfb did not start")
+        yield f":{number}"
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
