@@ -19,6 +19,8 @@ TOLERATED_THREADS = ("pymonitor", "QThread", "Dummy-", "asyncio_", "ThreadPoolEx
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Windows of tests in this process are drawn into memory, with or without a display.
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     config.addinivalue_line("markers", "leaks: the test may leave threads or processes behind")
     config.addinivalue_line("markers", "logs(*parts): the app may log warnings that hold a part")
 

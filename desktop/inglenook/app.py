@@ -29,6 +29,7 @@ from inglenook.engine.seam import Engine
 from inglenook.models.catalogue import Catalogue, load_catalogue
 from inglenook.models.downloads import Downloads
 from inglenook.models.hub import Hub
+from inglenook.models.journal import Journal
 from inglenook.models.library import Library
 from inglenook.store.store import Store
 
@@ -87,6 +88,11 @@ class App:
                     self.profile, self.hub_client, self.library, self.network, self.hub.publish
                 )
             return self._downloads
+
+    def resume_downloads(self) -> None:
+        """Go on with what a quit or a crash interrupted; costs nothing where nothing was."""
+        if not Journal(self.profile.models).is_empty():
+            self.downloads.resume_interrupted()
 
     def close(self) -> None:
         """Stop replies and downloads, save, and end all threads and processes; idempotent."""
@@ -148,6 +154,7 @@ def open_app(home: Path | None = None, *, in_process: bool = False, is_window: b
         )
         app = App(profile, store, EventHub(), in_process=in_process, keeps=keeps)
         app.chat.recover()
+        log.debug("the profile is open")
     except BaseException:
         if store is not None:
             store.close()

@@ -18,6 +18,7 @@ import pytest
 
 from inglenook.base.errors import ModelError
 from inglenook.base.paths import Profile, find_asset
+from inglenook.chat.marks import ENDED_THE_ENGINE, ModelMarks
 from inglenook.engine.client import ChildEngine, CrashPolicy
 from inglenook.engine.protocol import (
     EngineDied,
@@ -118,34 +119,67 @@ class Answers:
 
 
 class Bench:
-    """The engine's child, asked to load and to write a few tokens."""
+    """The engine's child, asked to load and to write a few tokens, over a library."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: Profile) -> None:
         self.answers = Answers()
+        self.outcomes: Counter[str] = Counter()
+        self._profile = profile
+        self._index = MemoryIndex(profile.data / "index.json")
+        self.library = self.open_library()
+        self._marks = ModelMarks(self.library)
         never = CrashPolicy(n_deaths=1000, window_s=0.0, pause_s=0.0)
-        self.engine = ChildEngine(self.answers.publish, crashes=never)
+        self._engine = ChildEngine(self.answers.publish, crashes=never)
 
-    def try_model(self, path: Path, run_id: str) -> str:
+    def open_library(self) -> Library:
+        """The library as the next start finds it."""
+        guide = find_asset("assets", "guide.gguf")
+        return Library(self._profile, self._index, guide, lambda _event: None)
+
+    def try_model(self, path: Path, model_id: str) -> str:
         """Load and write: how it ended, as one word."""
-        self.engine.submit(Load(model_id=run_id, path=str(path), options=OPTIONS))
+        self._engine.submit(Load(model_id=model_id, path=str(path), options=OPTIONS))
         loaded = self.answers.wait(Loaded, LoadFailed)
+        self._marks.take(loaded)
         if isinstance(loaded, LoadFailed):
             assert loaded.message.endswith(".")
             return loaded.code
         prompt = (PromptMessage("user", "the fire"),)
-        sampling = Sampling(temperature=0.0)
-        self.engine.submit(
-            Generate(run_id=run_id, messages=prompt, sampling=sampling, max_tokens=4)
+        self._engine.submit(
+            Generate(
+                run_id=model_id,
+                messages=prompt,
+                sampling=Sampling(temperature=0.0),
+                max_tokens=4,
+            )
         )
         end = self.answers.wait(Finished, Failed)
         return end.reason if isinstance(end, Finished) else end.code
 
+    def try_file(self, path: Path) -> None:
+        """Import a file that may be damaged, try it, and count how that went."""
+        try:
+            inspect_model(path)
+        except ModelError as error:
+            self.outcomes["refused before the engine"] += 1
+            self.outcomes[f"refused: {error.code}"] += 1
+            return
+        model = self.library.import_file(path)
+        outcome = self.try_model(path, model.id)
+        self.outcomes[f"engine: {outcome}"] += 1
+        if outcome == "load_crashed":
+            assert self.open_library().find(model.id).problem == ENDED_THE_ENGINE
+
+    def close(self) -> None:
+        """End the child."""
+        self._engine.close()
+
 
 @pytest.fixture
-def bench() -> Iterator[Bench]:
-    made = Bench()
+def bench(profile: Profile) -> Iterator[Bench]:
+    made = Bench(profile)
     yield made
-    made.engine.close()
+    made.close()
 
 
 @pytest.fixture
@@ -156,33 +190,18 @@ def good(tmp_path: Path) -> Path:
 @pytest.mark.timeout(1800)
 @pytest.mark.logs
 def test_A01_damaged_models_never_end_more_than_the_child(
-    bench: Bench, good: Path, profile: Profile, capsys: pytest.CaptureFixture[str]
+    bench: Bench, good: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    index = MemoryIndex(profile.data / "index.json")
-    guide = find_asset("assets", "guide.gguf")
-    library = Library(profile, index, guide, lambda _event: None)
     data = good.read_bytes()
     header_bytes = data.rindex(b".weight") + 48
     assert bench.try_model(good, "before") == "length"
-    outcomes: Counter[str] = Counter()
     path = good.with_name("damaged.gguf")
     seeds = (*range(N_MUTATIONS), *(seed for seed in DEADLY_SEEDS if seed >= N_MUTATIONS))
     for seed in seeds:
         path.write_bytes(mutate(data, header_bytes, seed))
-        try:
-            inspect_model(path)
-        except ModelError as error:
-            outcomes["refused before the engine"] += 1
-            outcomes[f"refused: {error.code}"] += 1
-            continue
-        model = library.import_file(path)
-        outcome = bench.try_model(path, f"run-{seed}")
-        outcomes[f"engine: {outcome}"] += 1
-        if outcome == "engine_died":
-            library.mark_problem(model.id, "It ended the engine.")
-            restarted = Library(profile, index, guide, lambda _event: None)
-            assert restarted.find(model.id).problem == "It ended the engine."
+        bench.try_file(path)
     assert bench.try_model(good, "after") == "length"
+    outcomes = bench.outcomes
     total = sum(n for outcome, n in outcomes.items() if not outcome.startswith("refused:"))
     assert total == len(seeds)
     with capsys.disabled():

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from inglenook.base.errors import ModelError, StorageError, UsageError
 from inglenook.base.events import EventHub
@@ -23,6 +23,7 @@ from inglenook.base.settings import Settings
 from inglenook.chat.dispatch import Dispatcher
 from inglenook.chat.events import ConversationsChanged, MessageStarted
 from inglenook.chat.journal import FLUSH_S, Journal
+from inglenook.chat.marks import ModelLibrary, ModelMarks
 from inglenook.chat.options import ReplyOptions, choose_max_tokens, make_load, make_sampling
 from inglenook.chat.prompt import build_prompt, make_title
 from inglenook.engine.protocol import Generate
@@ -32,21 +33,13 @@ from inglenook.store.store import TRASH_KEPT, Store
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Chat", "FindModel", "ReplyOptions", "Started"]
+__all__ = ["Chat", "ReplyOptions", "Started"]
 
 _SETTINGS_ONLY: Final = ReplyOptions()
 _CLOSE_WAIT_S: Final = 0.7
 _PURGE_WAIT_S: Final = 5.0
 _BUSY_WAIT_S: Final = 60.0
 _BUSY_STEP_S: Final = 0.1
-
-
-class FindModel(Protocol):
-    """The part of the model library that chat needs."""
-
-    def find(self, name_or_path: str) -> InstalledModel:
-        """Find an installed model by id, name or path. Raises `ModelError`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,7 @@ class Chat:
         self,
         store: Store,
         engine: Engine,
-        library: FindModel,
+        library: ModelLibrary,
         settings: Settings,
         hub: EventHub,
         *,
@@ -84,6 +77,7 @@ class Chat:
         self._unsubscribe = (
             hub.subscribe(self._journal.take),
             hub.subscribe(self._dispatcher.take),
+            hub.subscribe(ModelMarks(library).take),
         )
 
     # --- replies ---

@@ -47,6 +47,7 @@ _CAUSES: Final = {
     "SIGKILL": "the system ended it, most likely because memory ran out",
     "SIGTERM": "another program ended it",
 }
+_CRASHES: Final = frozenset({"SIGABRT", "SIGSEGV", "SIGFPE"})
 _KILLED: Final = {
     "hung": "it showed no progress for a while and was ended",
     "deaf": "it did not answer a stop and was ended",
@@ -106,8 +107,15 @@ class Death:
         return "The text so far is kept. Continue or retry the reply."
 
     @property
+    def load_code(self) -> str:
+        """The code of a load that it cut off; native code that gave up blames the file."""
+        return "load_crashed" if _name_signal(self.exit_status) in _CRASHES else self.code
+
+    @property
     def load_hint(self) -> str:
         """What to do about a load that it cut off."""
+        if self.load_code == "load_crashed":
+            return "The model file is probably damaged: download it again, or choose another one."
         if self.code == "model_changed":
             return self.hint
         return "Try again; if it happens again, the model file may be damaged or too large."

@@ -291,12 +291,14 @@ class ChildEngine:
                     )
                 )
         for load in death.loads:
+            was_under_way = load is death.loads[0]
+            code = death.load_code if was_under_way else death.code
             self._publish(
                 LoadFailed(
                     model_id=load.model_id,
-                    code="cancelled" if is_expected else death.code,
+                    code="cancelled" if is_expected else code,
                     message=death.message,
-                    hint=death.load_hint,
+                    hint=death.load_hint if was_under_way else death.hint,
                 )
             )
         for request_id in death.counts_asked:

@@ -191,7 +191,10 @@ class Loaded(Frozen, frozen=True, kw_only=True):
 
 
 class LoadFailed(Frozen, frozen=True, kw_only=True):
-    """The model could not be loaded: `code` for programs, `message` and `hint` for people."""
+    """The model could not be loaded: `code` for programs, `message` and `hint` for people.
+
+    With `load_crashed` native code ended the host in the middle of the load.
+    """
 
     model_id: str
     code: str

@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -22,6 +23,7 @@ from inglenook.base.errors import ExitCode, UserError
 from inglenook.base.paths import find_asset
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.crash import CrashReporter
+from inglenook.gui.first_paint import FirstPaint
 from inglenook.gui.stall import StallRecorder
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
@@ -98,13 +100,15 @@ class WindowSession(QObject):
         self.crashes = CrashReporter(self.window)
         self._signals = _EndingSignals(self)
         self._is_closed = False
+        log.debug("the window is made")
 
     def open(self) -> None:
         """Show the window; everything slow begins after its first paint."""
         self.crashes.install()
         self._signals.install()
+        first = FirstPaint(self.window, self)
+        first.answered.connect(self._start)
         self.window.show()
-        QTimer.singleShot(0, self._start)
 
     def close(self) -> None:
         """Close in the order of dependence: no more events, no more work, then the window."""
@@ -119,7 +123,12 @@ class WindowSession(QObject):
         self.window.close()
         self.window.deleteLater()
 
-    def _start(self) -> None:
+    def _start(self, is_painted: bool) -> None:
+        log.debug(
+            "the window %s after %.0f ms of processor time",
+            "answers" if is_painted else "is hidden",
+            time.process_time() * 1000,
+        )
         if not self._is_closed:
             self.window.start()
 

@@ -4,6 +4,7 @@ On the window's thread. What reads or writes the store runs through `Tasks`, in 
 back from chat and engine arrives through the bridge.
 """
 
+import logging
 from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal
@@ -21,6 +22,8 @@ from inglenook.gui.sidebar.rows import clean_title
 from inglenook.gui.starters import Opening
 from inglenook.gui.tasks import Tasks
 from inglenook.store.records import Conversation, Message
+
+log = logging.getLogger(__name__)
 
 
 class ChatController(QObject):
@@ -112,6 +115,7 @@ class ChatController(QObject):
                 self._page.transcript.scroll_to_message(message_id)
             self._page.composer.focus_input()
             self.opened.emit(conversation_id)
+            log.debug("a conversation is shown, of %d messages", len(messages))
 
         self._run(work, done)
 

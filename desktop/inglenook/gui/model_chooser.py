@@ -1,10 +1,12 @@
 """Joins the model chip with the engine's state and the installed models."""
 
+import logging
+
 from PySide6.QtCore import QObject, Signal
 
 from inglenook.app import App
 from inglenook.base.records import InstalledModel
-from inglenook.engine.protocol import EngineDied, Failed, LoadFailed, Loading
+from inglenook.engine.protocol import EngineDied, Failed, Loaded, LoadFailed, Loading
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_controller import ChatController
 from inglenook.gui.chat_page import ChatPage
@@ -13,6 +15,8 @@ from inglenook.gui.formats import format_bytes
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
+
+log = logging.getLogger(__name__)
 
 DETAILS = " · "
 
@@ -124,6 +128,8 @@ class ModelChooser(QObject):
                 self._loading_id = event.model_id
                 self._problems.pop(event.model_id, None)
                 self._chat.show_waiting(self._say_loading(event))
+            case Loaded():
+                log.debug("a model is loaded, in %.2f s", event.load_s)
             case LoadFailed():
                 self._problems[event.model_id] = event
                 self._show_failure(event)

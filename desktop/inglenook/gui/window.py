@@ -5,7 +5,7 @@ On the window's thread. `application` makes it, shows it, and calls `start` afte
 
 from typing import TYPE_CHECKING, override
 
-from PySide6.QtCore import QByteArray, Qt
+from PySide6.QtCore import QByteArray, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QWidget
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 TITLE = "Inglenook"
 SIDEBAR_PX = 264
 INSPECTOR_PX = 296
+RESUME_AFTER_MS = 1500
 ZOOMS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5)
 
 
@@ -75,6 +76,7 @@ class MainWindow(QMainWindow):
         if self._placement.conversation_id:
             self.chat.open_last(self._placement.conversation_id)
         self.chooser.warm_up()
+        QTimer.singleShot(RESUME_AFTER_MS, self, self._resume_downloads)
 
     # --- pages ---
 
@@ -294,6 +296,10 @@ class MainWindow(QMainWindow):
     def _on_restored(self, conversation_id: str) -> None:
         del conversation_id
         self.sidebar_controller.reload()
+
+    def _resume_downloads(self) -> None:
+        """Once the window is up and the model is on its way: nobody waits for this."""
+        self._tasks.run(self.app.resume_downloads, failed=lambda _: None)
 
     def _on_event(self, event: object) -> None:
         if isinstance(event, SettingChanged) and event.key.startswith("appearance."):

@@ -56,6 +56,10 @@ class Journal:
         """A download is over."""
         (self._folder / f"{download_id}.json").unlink(missing_ok=True)
 
+    def is_empty(self) -> bool:
+        """Whether no download is remembered; a look into the folder, no more."""
+        return next(self._folder.glob("*.json"), None) is None
+
     def read(self) -> tuple[tuple[Entry, ...], bool]:
         """All remembered downloads, oldest first, and whether every journal could be read."""
         entries: list[tuple[float, Entry]] = []

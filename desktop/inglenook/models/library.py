@@ -178,6 +178,14 @@ class Library:
                 self._index.put_model(msgspec.structs.replace(stored, problem=problem))
         self._publish(ModelsChanged(model_id))
 
+    def forgive(self, model_id: str) -> InstalledModel:
+        """Take a mark back, so that the model may be tried again; its file is looked at anew.
+
+        Raises `ModelError` (unknown_model).
+        """
+        self.mark_problem(model_id, "")
+        return self.find(model_id)
+
     def mark_used(self, model_id: str) -> None:
         """Note that a model answered now."""
         with self._lock:

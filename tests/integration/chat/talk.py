@@ -31,7 +31,17 @@ def make_model(model_id: str, problem: str = "") -> InstalledModel:
 
 
 class FakeLibrary:
-    """Knows the models guide, big and broken."""
+    """Knows the models guide, big and broken, and remembers what was noted of them."""
+
+    def __init__(self) -> None:
+        self.problems: dict[str, str] = {}
+        self.used: list[str] = []
+
+    def mark_problem(self, model_id: str, problem: str) -> None:
+        self.problems[model_id] = problem
+
+    def mark_used(self, model_id: str) -> None:
+        self.used.append(model_id)
 
     def find(self, name_or_path: str) -> InstalledModel:
         known = {
@@ -54,6 +64,7 @@ class Talk:
     engine: FakeEngine
     settings: Settings
     chat: Chat
+    library: FakeLibrary
     events: list[object]
 
     def wait_for(self, is_true: Callable[[], bool], wait_s: float = 10.0) -> None:
@@ -98,6 +109,7 @@ def open_talk(store: Store, replies: Iterable[Reply] = ()) -> Talk:
 
     engine = FakeEngine(hub.publish, replies=replies)
     settings = Settings(store.load_settings, store.save_setting, hub)
-    chat = Chat(store, engine, FakeLibrary(), settings, hub, flush_s=FLUSH_S)
+    library = FakeLibrary()
+    chat = Chat(store, engine, library, settings, hub, flush_s=FLUSH_S)
     hub.subscribe(keep)
-    return Talk(store, hub, engine, settings, chat, events)
+    return Talk(store, hub, engine, settings, chat, library, events)

@@ -97,6 +97,26 @@ class InstalledTab(QWidget):
             in_order=True,
         )
 
+    def _use(self, model: InstalledModel) -> None:
+        """Choose a model; one with a problem is looked at once more."""
+        if not model.problem:
+            self.model_chosen.emit(model.id)
+            return
+
+        def done(again: InstalledModel) -> None:
+            if again.problem:
+                self.said.emit(again.problem, "bad")
+            else:
+                self.model_chosen.emit(model.id)
+
+        self._tasks.run(
+            lambda: self._app.library.forgive(model.id),
+            done,
+            lambda error: self.said.emit(str(error), "bad"),
+            owner=self,
+            in_order=True,
+        )
+
     def _make_head(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setContentsMargins(28, 16, 28, 12)
@@ -151,10 +171,10 @@ class InstalledTab(QWidget):
             remove.setAccessibleName(self.tr("Remove {name}").replace("{name}", model.name))
             remove.clicked.connect(lambda: self.ask_to_remove(model))
             row.addWidget(remove)
-        use = make_button(self.tr("Use"), "" if model.problem else "primary")
-        use.setAccessibleName(self.tr("Use {name}").replace("{name}", model.name))
-        use.setEnabled(not model.problem)
-        use.clicked.connect(lambda: self.model_chosen.emit(model.id))
+        text = self.tr("Try again") if model.problem else self.tr("Use")
+        use = make_button(text, "" if model.problem else "primary")
+        use.setAccessibleName(f"{text}: {model.name}")
+        use.clicked.connect(lambda: self._use(model))
         row.addWidget(use)
         return row
 

@@ -3,6 +3,7 @@
 On the window's thread; the store is asked on worker threads.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -17,6 +18,8 @@ from inglenook.gui.sidebar.pane import Sidebar
 from inglenook.gui.sidebar.rows import Row, make_hit_rows, make_rows
 from inglenook.gui.tasks import Tasks
 from inglenook.store.records import Conversation
+
+log = logging.getLogger(__name__)
 
 
 class SidebarController(QObject):
@@ -63,6 +66,7 @@ class SidebarController(QObject):
             if generation == self._generation:
                 self._sidebar.set_rows(rows)
                 self._sidebar.set_open(self._open_id)
+                log.debug("the sidebar lists %d rows", len(rows))
 
         self._tasks.run(work, done, owner=self)
 
