@@ -48,7 +48,7 @@ guide:  ## train the built-in model again
 
 screenshots:  ## take the pictures in assets/screenshots again
 	@$(SETUP) test
-	$(BIN)/python tests/e2e/screenshots.py $(ARGS)
+	$(BIN)/python packaging/pictures $(ARGS)
 
 bench:  ## measure speed against peers
 	@$(SETUP) test

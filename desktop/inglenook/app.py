@@ -3,6 +3,9 @@
 The only place that names concrete classes. The window and each command open an app on the main
 thread, and close it. No Qt.
 
+For the window only the settings are read at once; store, library and chat are made when they are
+first asked for, on a worker thread: their libraries take longer to import than the window to open.
+
 Several processes may have one profile open: a command works beside the window. The window alone
 holds the profile's lock, so there is one window for each profile; the database takes care of the
 rest (`store/gate.py`).
@@ -11,9 +14,10 @@ rest (`store/gate.py`).
 import logging
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from filelock import FileLock, Timeout
 
@@ -23,15 +27,20 @@ from inglenook.base.log import Log, open_log
 from inglenook.base.network import Network
 from inglenook.base.paths import Profile, find_asset, open_profile
 from inglenook.base.settings import Settings
-from inglenook.chat.chat import Chat
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.seam import Engine
-from inglenook.models.catalogue import Catalogue, load_catalogue
-from inglenook.models.downloads import Downloads
-from inglenook.models.hub import Hub
-from inglenook.models.journal import Journal
-from inglenook.models.library import Library
-from inglenook.store.store import Store
+from inglenook.store.opening import Prepared, prepare_database
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inglenook.base.settings import Value
+    from inglenook.chat.chat import Chat
+    from inglenook.models.catalogue import Catalogue
+    from inglenook.models.downloads import Downloads
+    from inglenook.models.hub import Hub
+    from inglenook.models.library import Library
+    from inglenook.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -41,49 +50,115 @@ _WINDOW_WAIT_S: Final = 0.2
 
 
 class App:
-    """All parts of one open profile. Made by `open_app`; `close` ends every thread and process."""
+    """All parts of one open profile. Made by `open_app`; `close` ends every thread and process.
+
+    Store, library and chat come into being together, at the first use of any: whoever is not to
+    wait for that asks for them on a worker thread. That use raises what opening the store raises.
+    """
 
     def __init__(
-        self, profile: Profile, store: Store, hub: EventHub, *, in_process: bool, keeps: "_Keeps"
+        self,
+        profile: Profile,
+        database: Prepared,
+        hub: EventHub,
+        *,
+        in_process: bool,
+        keeps: "_Keeps",
     ) -> None:
         self._keeps = keeps
         self._lock = threading.RLock()
+        self._database = database
+        self._store: Store | None = None
+        self._rooms: _Rooms | None = None
         self._catalogue: Catalogue | None = None
         self._hub_client: Hub | None = None
         self._downloads: Downloads | None = None
         self.profile = profile
-        self.store = store
         self.hub = hub
-        self.settings = Settings(store.load_settings, store.save_setting, hub)
+        self.settings = Settings(self._load_settings, self._save_setting, hub)
         self.network = Network(self._is_offline, hub.publish)
-        self.library = Library(profile, store, _find_guide(), hub.publish, lambda: self.catalogue)
         self.engine = _make_engine(hub, in_process=in_process)
-        self.chat = Chat(store, self.engine, self.library, self.settings, hub)
+
+    @property
+    def store(self) -> "Store":
+        """Everything that is kept."""
+        return self._get_rooms().store
+
+    @property
+    def library(self) -> "Library":
+        """The models on this disk."""
+        return self._get_rooms().library
+
+    @property
+    def chat(self) -> "Chat":
+        """What a person does with conversations. Replies that a crash cut off are marked by now."""
+        return self._get_rooms().chat
+
+    def finish_opening(self) -> None:
+        """Make what the window leaves for later. Raises `StorageError`."""
+        self._get_rooms()
+
+    def _get_rooms(self) -> "_Rooms":
+        with self._lock:
+            if self._rooms is None:
+                self._rooms = self._make_rooms()
+            return self._rooms
+
+    def _make_rooms(self) -> "_Rooms":
+        if self._keeps.is_closed:
+            raise StorageError("The database of conversations is closed.", code="closed")
+        from inglenook.chat.chat import Chat
+        from inglenook.models.library import Library
+
+        store = self._open_store()
+        publish = self.hub.publish
+        library = Library(self.profile, store, _find_guide(), publish, lambda: self.catalogue)
+        chat = Chat(store, self.engine, library, self.settings, self.hub)
+        try:
+            chat.recover()
+        except BaseException:
+            chat.close()
+            raise
+        log.debug("the store is open")
+        return _Rooms(store, library, chat)
+
+    def _open_store(self) -> "Store":
+        if self._store is None:
+            from inglenook.store.store import Store
+
+            self._store = Store(self._database)
+        return self._store
 
     # Made at first use: a conversation needs none of them.
 
     @property
-    def catalogue(self) -> Catalogue:
+    def catalogue(self) -> "Catalogue":
         """The built-in list of models."""
         with self._lock:
             if self._catalogue is None:
+                from inglenook.models.catalogue import load_catalogue
+
                 self._catalogue = load_catalogue(find_asset("models.toml"))
             return self._catalogue
 
     @property
-    def hub_client(self) -> Hub:
+    def hub_client(self) -> "Hub":
         """The way to the hub of models."""
         with self._lock:
             if self._hub_client is None:
+                from inglenook.models.hub import Hub
+
                 endpoint = os.environ.get("HF_ENDPOINT") or HUB_ENDPOINT
                 self._hub_client = Hub(self.network, endpoint, lambda: self.catalogue)
             return self._hub_client
 
     @property
-    def downloads(self) -> Downloads:
+    def downloads(self) -> "Downloads":
         """The downloads, with those that an earlier start left unfinished."""
         with self._lock:
             if self._downloads is None:
+                from inglenook.models.downloads import Downloads
+
                 self._downloads = Downloads(
                     self.profile, self.hub_client, self.library, self.network, self.hub.publish
                 )
@@ -91,6 +166,8 @@ class App:
 
     def resume_downloads(self) -> None:
         """Go on with what a quit or a crash interrupted; costs nothing where nothing was."""
+        from inglenook.models.journal import Journal
+
         if not Journal(self.profile.models).is_empty():
             self.downloads.resume_interrupted()
 
@@ -102,9 +179,12 @@ class App:
             self._keeps.is_closed = True
             if self._downloads is not None:
                 self._downloads.close()
-            self.chat.close()
+            if self._rooms is not None:
+                self._rooms.chat.close()
             self.engine.close()
-            self.store.close()
+            if self._store is not None:
+                self._store.close()
+            self._database.close()
             self._keeps.close()
 
     def __enter__(self) -> Self:
@@ -120,6 +200,30 @@ class App:
 
     def _is_offline(self) -> bool:
         return bool(self.settings.get("privacy.offline"))
+
+    def _load_settings(self) -> "Mapping[str, Value]":
+        loaded = self._database.read_settings()
+        if loaded is not None:
+            return loaded
+        # The store knows how to mend a database, or to say what is wrong with it.
+        store = self._open_store()
+        try:
+            return store.load_settings()
+        except BaseException:
+            store.close()
+            raise
+
+    def _save_setting(self, key: str, value: "Value", is_default: bool) -> None:
+        self.store.save_setting(key, value, is_default)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """What rests on the open store."""
+
+    store: "Store"
+    library: "Library"
+    chat: "Chat"
 
 
 class _Keeps:
@@ -146,20 +250,25 @@ def open_app(home: Path | None = None, *, in_process: bool = False, is_window: b
     profile = open_profile(home)
     log_file = open_log(profile.logs)
     keeps = _Keeps(log_file, None)
-    store: Store | None = None
+    database: Prepared | None = None
     try:
         keeps = _Keeps(log_file, _claim(profile) if is_window else None)
-        store = Store.open(
+        database = prepare_database(
             profile.database, wait_s=_WINDOW_WAIT_S if is_window else _COMMAND_WAIT_S
         )
-        app = App(profile, store, EventHub(), in_process=in_process, keeps=keeps)
-        app.chat.recover()
-        log.debug("the profile is open")
+        app = App(profile, database, EventHub(), in_process=in_process, keeps=keeps)
     except BaseException:
-        if store is not None:
-            store.close()
+        if database is not None:
+            database.close()
         keeps.close()
         raise
+    log.debug("the profile is open")
+    if not is_window:
+        try:
+            app.finish_opening()
+        except BaseException:
+            app.close()
+            raise
     return app
 
 

@@ -70,6 +70,7 @@ def _merge(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 def write_tiny_gguf(
     path: Path,
     *,
+    name: str | None = None,
     architecture: Architecture = "llama",
     declared_architecture: str | None = None,
     n_layers: int = 2,
@@ -90,7 +91,7 @@ def write_tiny_gguf(
     what the file claims to be.
     """
     writer = GGUFWriter(path, declared_architecture or architecture)
-    writer.add_name(f"Tiny {seed}")
+    writer.add_name(name or f"Tiny {seed}")
     writer.add_file_type(0)
     writer.add_context_length(n_ctx)
     writer.add_embedding_length(n_embd)

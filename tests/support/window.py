@@ -13,6 +13,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QWidget
 
 from inglenook.app import App, open_app
+from inglenook.base.records import InstalledModel
 from inglenook.engine.protocol import LoadFailed
 from inglenook.gui.application import WindowSession, make_application
 from inglenook.gui.window import MainWindow
@@ -102,6 +103,18 @@ def open_window(
         session.close()
         app.close()
         QTest.qWait(1)
+
+
+def add_model(kit: WindowKit, path: Path, model_id: str = "file:other") -> InstalledModel:
+    """Put a second model into the library's index."""
+    path.write_bytes(b"GGUF")
+    model = InstalledModel(
+        id=model_id, name="Other 1B", path=str(path), size_bytes=4, origin="file"
+    )
+    kit.app.store.put_model(model)
+    kit.window.models.reload()
+    wait_until(lambda: kit.window.models.find(model_id) is not None)
+    return model
 
 
 def wait_until(is_true: Callable[[], object], timeout_ms: int = WAIT_MS) -> None:

@@ -85,6 +85,7 @@ class ChildEngine:
         self._changed = threading.Condition()
         self._outbox: deque[Command] = deque()
         self._child: Child | None = None
+        self._last_load: Load | None = None
         self._deaths: deque[float] = deque(maxlen=crashes.n_deaths)
         self._is_closed = False
         self._threads: list[threading.Thread] = []
@@ -168,8 +169,8 @@ class ChildEngine:
         child = self._find_child(command)
         if child is None:
             return
-        if isinstance(command, Load) and not self._is_loaded(command):
-            self._keeper.set_loading()
+        if isinstance(command, Load):
+            self._note_load(command)
         with self._changed:
             self._changed.notify_all()  # There is work now: the watchdog begins to look.
         with contextlib.suppress(OSError):  # The reader sees the same death, and tells it.
@@ -230,6 +231,13 @@ class ChildEngine:
             self._threads = [*(t for t in self._threads if t.is_alive()), child.start()]
             self._changed.notify_all()
         return child
+
+    def _note_load(self, command: Load) -> None:
+        """Show that a load begins, unless it is done or under way already."""
+        is_under_way = command == self._last_load and self._keeper.state.phase == "loading"
+        self._last_load = command
+        if not is_under_way and not self._is_loaded(command):
+            self._keeper.set_loading()
 
     def _is_loaded(self, command: Load) -> bool:
         loaded = self._keeper.state.loaded

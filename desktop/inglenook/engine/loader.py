@@ -19,7 +19,7 @@ from inglenook.engine.llama import (
     ModelOptions,
     NativeError,
 )
-from inglenook.engine.machine import count_default_threads
+from inglenook.engine.machine import choose_threads
 from inglenook.engine.modelfile import ModelFile
 from inglenook.engine.protocol import Load, Loaded, LoadOptions
 
@@ -200,7 +200,7 @@ def _check_generative(model: Model) -> None:
 
 def _choose_context(model: Model, options: LoadOptions) -> ContextOptions:
     n_ctx = options.n_ctx or min(model.n_ctx_train or DEFAULT_CTX_LIMIT, DEFAULT_CTX_LIMIT)
-    n_threads = options.n_threads or count_default_threads()
+    n_threads = options.n_threads or choose_threads(model.size_bytes)
     n_batch = min(options.n_batch, n_ctx)
     return ContextOptions(
         n_ctx=n_ctx,

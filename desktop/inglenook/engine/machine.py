@@ -6,14 +6,22 @@ Called in the host, from the worker and the heartbeat threads.
 import os
 import sys
 import time
+from typing import Final
+
+_BYTES_PER_THREAD: Final = 48_000_000
 
 
-def count_default_threads() -> int:
-    """One per physical core that this process may run on: a second one per core slows decoding."""
+def choose_threads(size_bytes: int) -> int:
+    """Threads for a model whose weights take `size_bytes`: at most one per physical core.
+
+    A second one on a core slows decoding. A thread must have enough weights to itself to be worth
+    the waiting at every layer: a small model is fastest with one, the more so on a busy machine.
+    """
     import psutil
 
     allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+    n_cores = max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
+    return min(n_cores, 1 + size_bytes // _BYTES_PER_THREAD)
 
 
 def measure_work() -> tuple[float, int]:

@@ -63,7 +63,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `n_ctx` automatic: what the model was trained for, at most 8,192 tokens. `n_gpu_layers`
     automatic: all layers where a GPU backend and device are present, fewer when they do not fit.
-    `n_threads` automatic: physical cores. Batch sizes in tokens.
+    `n_threads` automatic: physical cores, fewer for a very small model. Batch sizes in tokens.
     """
 
     n_ctx: int | None = None

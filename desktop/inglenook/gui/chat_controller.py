@@ -6,22 +6,27 @@ back from chat and engine arrives through the bridge.
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
 from inglenook.app import App
 from inglenook.base.errors import UserError
-from inglenook.chat.chat import Started
 from inglenook.chat.events import ConversationsChanged, MessageStarted, NotSaved, SavedAgain
 from inglenook.engine.protocol import Failed, Finished, Meter, Prefill
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_page import ChatPage
+from inglenook.gui.composer import TIGHT_SHARE
 from inglenook.gui.drafts import Drafts
+from inglenook.gui.formats import format_count
 from inglenook.gui.live import LiveRuns
 from inglenook.gui.sidebar.rows import clean_title
 from inglenook.gui.starters import Opening
 from inglenook.gui.tasks import Tasks
 from inglenook.store.records import Conversation, Message
+
+if TYPE_CHECKING:
+    from inglenook.chat.chat import Started
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +60,7 @@ class ChatController(QObject):
         self._drafts = Drafts(app, tasks, self)
         self._opening = Opening(self)
         self.conversation: Conversation | None = None
-        self._new_model_id: str | None = None
+        self._picked_model_id: str | None = None
         self._wanted_id = ""
         self._unsaved: set[str] = set()
         self._n_sending = 0
@@ -74,14 +79,14 @@ class ChatController(QObject):
         """The model that the next reply will be written with."""
         chosen = self.conversation.model_id if self.conversation is not None else ""
         default = str(self._app.settings.get("models.default"))
-        return chosen or self._new_model_id or default
+        return self._picked_model_id or chosen or default
 
-    def open_new(self) -> None:
+    def open_new(self, *, greets: bool = True) -> None:
         """Show an empty conversation; it is stored with its first message."""
         self._drafts.keep(self.conversation_id, self._page.composer.text())
         self._wanted_id = ""
         self._show_conversation(None)
-        self._show_empty()
+        self._show_empty(greets=greets)
         self._page.composer.set_text(self._drafts.of(None))
         self._page.composer.focus_input()
         self.opened.emit("")
@@ -93,9 +98,9 @@ class ChatController(QObject):
             return
         self._drafts.keep(self.conversation_id, self._page.composer.text())
         self._wanted_id = conversation_id
-        store = self._app.store
 
         def work() -> tuple[Conversation, tuple[Message, ...]]:
+            store = self._app.store
             if message_id is not None:
                 leaf_id = store.branch_leaf(message_id)
                 store.update_conversation(conversation_id, leaf_id=leaf_id)
@@ -120,16 +125,27 @@ class ChatController(QObject):
         self._run(work, done)
 
     def open_last(self, conversation_id: str) -> None:
-        """Show what was open at the end of the last session, if it is still there."""
-        self._wanted_id = conversation_id
-        store = self._app.store
+        """Show what was open at the end of the last session, if it is still there.
 
-        def done(conversation: Conversation) -> None:
-            if conversation.deleted_at is None and self._wanted_id == conversation_id:
+        Whoever has begun to write by then stays in the new conversation.
+        """
+        self._wanted_id = conversation_id
+
+        def done(conversation: Conversation | None) -> None:
+            if self._wanted_id != conversation_id:
+                return
+            is_there = conversation is not None and conversation.deleted_at is None
+            if is_there and not self._page.composer.text():
                 self.open(conversation_id)
+            else:
+                self._wanted_id = ""
+                self._show_empty()
 
         self._tasks.run(
-            lambda: store.get_conversation(conversation_id), done, lambda _: None, owner=self
+            lambda: self._app.store.get_conversation(conversation_id),
+            done,
+            lambda _: done(None),
+            owner=self,
         )
 
     def on_conversation_changed(self, conversation: Conversation) -> None:
@@ -149,6 +165,10 @@ class ChatController(QObject):
     def choose_model(self, model_id: str) -> None:
         """Talk with another model from the next message on, and load it when nothing runs."""
         conversation_id = self.conversation_id
+        self._picked_model_id = model_id  # A message sent before it is stored is meant for it too.
+        self.model_wanted.emit(model_id)
+        if conversation_id is None:
+            self._show_empty()
 
         def work() -> Conversation | None:
             conversation = None
@@ -164,10 +184,6 @@ class ChatController(QObject):
         def done(conversation: Conversation | None) -> None:
             if conversation is not None:
                 self.on_conversation_changed(conversation)
-            elif self.conversation is None:
-                self._new_model_id = model_id
-                self._show_conversation(None)
-                self._show_empty()
 
         self._page.notice.hide()
         self._run(work, done)
@@ -190,9 +206,11 @@ class ChatController(QObject):
         self._page.composer.set_running(True)
         self._drafts.clear(conversation_id)
         self._n_sending += 1
+        if conversation_id is None:
+            self._wanted_id = ""  # what is still being opened would hide what was just begun
         wanted = self._wanted_id
 
-        def done(started: Started) -> None:
+        def done(started: "Started") -> None:
             self._n_sending -= 1
             self._bridge.drain()
             if conversation_id is None and self._wanted_id == wanted:
@@ -254,7 +272,7 @@ class ChatController(QObject):
 
     # --- showing ---
 
-    def _start(self, begin: Callable[[], Started]) -> None:
+    def _start(self, begin: "Callable[[], Started]") -> None:
         conversation_id = self.conversation_id
         if conversation_id is None:
             return
@@ -266,9 +284,12 @@ class ChatController(QObject):
         self._run(begin, lambda _: self._bridge.drain())
 
     def _show_conversation(self, conversation: Conversation | None) -> None:
+        is_other = conversation is None or conversation.id != self.conversation_id
+        is_stored = conversation is not None and conversation.model_id == self._picked_model_id
+        if is_other or is_stored:
+            self._picked_model_id = None
         self.conversation = conversation
         if conversation is not None:
-            self._new_model_id = None
             self._page.set_title(clean_title(conversation.title, self.tr))
         else:
             self._page.set_title("")
@@ -277,8 +298,11 @@ class ChatController(QObject):
         self.model_wanted.emit(self.model_id)
         self._update_running()
 
-    def _show_empty(self) -> None:
-        self._page.transcript.show_empty(*self._opening.make(self.model_id))
+    def _show_empty(self, *, greets: bool = True) -> None:
+        if greets:
+            self._page.transcript.show_empty(*self._opening.make(self.model_id))
+        else:
+            self._page.transcript.clear()
         self._page.composer.set_has_messages(False)
         self._page.composer.set_context(0, 0)
         self.reply_shown.emit(None)
@@ -308,8 +332,15 @@ class ChatController(QObject):
         if statistics is not None and statistics.n_ctx:
             used = statistics.prompt_tokens + statistics.output_tokens
             self._page.composer.set_context(used, statistics.n_ctx)
+            n_left = statistics.n_ctx - used
+            if n_left < (1 - TIGHT_SHARE) * statistics.n_ctx:
+                text = self.tr(
+                    "The context is nearly full: {n} tokens are left for your next message and "
+                    "its reply. Settings > Engine gives more; a new conversation starts afresh."
+                )
+                self._page.composer.set_notice(text.replace("{n}", format_count(max(0, n_left))))
 
-    def _with_user(self, started: Started) -> tuple[Message, ...]:
+    def _with_user(self, started: "Started") -> tuple[Message, ...]:
         return (started.user, started.reply)
 
     def _update_running(self) -> None:
@@ -400,7 +431,7 @@ class ChatController(QObject):
                 self._unsaved.add(event.message_id)
                 self._page.transcript.mark_not_saved(event.message_id, True)
                 self._page.notice.set_surface("bad")
-                text = self.tr("Not saved: {reason} It goes on in memory and is saved as soon as ")
+                text = self.tr("{reason} The reply goes on in memory, and is saved as soon as ")
                 text += self.tr("that is possible.")
                 self._page.notice.show_notice(text.replace("{reason}", event.reason))
             case SavedAgain():

@@ -6,7 +6,7 @@ A frame without logic; `chat_controller` joins it with chat, store and engine.
 from typing import override
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QVBoxLayout, QWidget
 
 from inglenook.gui.chip import ModelChip
@@ -47,6 +47,13 @@ class ChatPage(QFrame):
         composer_row.setContentsMargins(16, 4, 16, 12)
         composer_row.addWidget(self.composer)
         column.addLayout(composer_row)
+        # A click on these would leave the keyboard in the transcript, where nobody can write.
+        for begun in (
+            self.transcript.continue_requested,
+            self.transcript.retry_requested,
+            self.transcript.edit_requested,
+        ):
+            begun.connect(self.composer.focus_input)
         self._fit_margins()
         theme.changed.connect(self._fit_margins)
 
@@ -87,3 +94,10 @@ class ChatPage(QFrame):
         """Fit the margins to the width."""
         super().resizeEvent(event)
         self._fit_margins()
+
+    @override
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Esc stops the reply, wherever on the page the keyboard is."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.composer.stop()
+        super().keyPressEvent(event)

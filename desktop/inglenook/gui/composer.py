@@ -32,7 +32,7 @@ _OVERHANG_PX: Final = 20
 """How far the card reaches beyond the transcript's measure on each side."""
 _PAD_PX: Final = 14
 _ROW_PX: Final = 32
-_TIGHT_SHARE: Final = 0.85
+TIGHT_SHARE: Final = 0.85
 """From this share of the context on, the gauge warns."""
 
 
@@ -143,7 +143,7 @@ class ContextGauge(QWidget):
         painter.drawRoundedRect(bar, height / 2, height / 2)
         if self._share > 0:
             bar.setWidth(max(height, bar.width() * self._share))
-            painter.setBrush(colours.colour("brick" if self._share >= _TIGHT_SHARE else "ember"))
+            painter.setBrush(colours.colour("brick" if self._share >= TIGHT_SHARE else "ember"))
             painter.drawRoundedRect(bar, height / 2, height / 2)
 
 
@@ -191,7 +191,7 @@ class Composer(QWidget):
 
     def _connect(self) -> None:
         self.input.submitted.connect(self._submit)
-        self.input.cancelled.connect(self._on_escape)
+        self.input.cancelled.connect(self.stop)
         self.input.up_pressed.connect(self.edit_last_requested)
         self.input.refused.connect(self._on_refused)
         self.input.settled.connect(self.flush_draft)
@@ -244,7 +244,7 @@ class Composer(QWidget):
             text if is_known else "",
             self.tr("How much of what the model can take in this conversation uses, in tokens."),
         )
-        is_tight = is_known and n_used >= _TIGHT_SHARE * n_ctx
+        is_tight = is_known and n_used >= TIGHT_SHARE * n_ctx
         self._context.set_role("brick" if is_tight else "quiet")
         self._place()
 
@@ -254,6 +254,11 @@ class Composer(QWidget):
         self._notice.set_role("brick" if tone == "bad" else "quiet")
         self._notice.setVisible(bool(text))
         self._place()
+
+    def stop(self) -> None:
+        """Ask to stop the reply that is being written, if there is one: what Esc does."""
+        if self._is_running:
+            self.stop_requested.emit()
 
     def focus_input(self) -> None:
         """Give the keyboard to the field."""
@@ -274,10 +279,6 @@ class Composer(QWidget):
             self.stop_requested.emit()
         else:
             self._submit()
-
-    def _on_escape(self) -> None:
-        if self._is_running:
-            self.stop_requested.emit()
 
     def _on_refused(self, n_characters: int) -> None:
         self.set_notice(

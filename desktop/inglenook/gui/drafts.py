@@ -14,7 +14,7 @@ class Drafts(QObject):
 
     def __init__(self, app: App, tasks: Tasks, parent: QObject) -> None:
         super().__init__(parent)
-        self._store = app.store
+        self._app = app
         self._tasks = tasks
         self._texts: dict[str | None, str] = {}
         self._unsaved: set[str] = set()
@@ -55,7 +55,7 @@ class Drafts(QObject):
 
     def _save(self, conversation_id: str, text: str) -> None:
         def work() -> None:
-            self._store.update_conversation(conversation_id, draft=text)
+            self._app.store.update_conversation(conversation_id, draft=text)
 
         # A draft that cannot be saved stays in memory; the next key tries again.
         def failed(_: UserError) -> None:

@@ -1,6 +1,27 @@
 """Numbers in words: sizes, rates, durations, as every page of the window writes them."""
 
+import os
 from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+_LICENCES: Final = {
+    "apache-2.0": "Apache 2.0",
+    "mit": "MIT",
+    "gemma": "Gemma",
+    "lfm1.0": "LFM 1.0",
+    "llama2": "Llama 2",
+    "llama3": "Llama 3",
+    "llama3.1": "Llama 3.1",
+    "llama3.2": "Llama 3.2",
+    "llama3.3": "Llama 3.3",
+    "bsd-3-clause": "BSD 3-Clause",
+    "cc-by-4.0": "CC BY 4.0",
+    "cc-by-nc-4.0": "CC BY-NC 4.0",
+    "openrail": "OpenRAIL",
+    "other": "",
+}
+"""Licences by the hub's identifiers."""
 
 
 def format_bytes(n_bytes: float) -> str:
@@ -31,6 +52,17 @@ def format_parameters(n_params: int) -> str:
             value = n_params / size
             return f"{value:.0f}{unit}" if value >= 99.5 else f"{value:.1f}{unit}".replace(".0", "")
     return str(n_params)
+
+
+def format_licence(licence: str) -> str:
+    """A licence's short name as people write it: `Apache 2.0`, `MIT`, `Gemma`, `Llama 3.2`."""
+    return _LICENCES.get(licence.lower(), licence)
+
+
+def format_path(path: str) -> str:
+    """A path with the person's home folder as `~`."""
+    home = str(Path.home())
+    return f"~{path[len(home) :]}" if path.startswith(home + os.sep) else path
 
 
 def format_context(n_ctx: int) -> str:

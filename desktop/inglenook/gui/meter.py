@@ -56,7 +56,8 @@ class MeterController(QObject):
     def _on_meter(self, event: Meter) -> None:
         run = self._run_on_show(event.run_id)
         if run is not None:
-            self._inspector.add_speed(event.decode_tps_now)
+            if event.decode_tps_now:
+                self._inspector.add_speed(event.decode_tps_now)
             self._inspector.show_figures(_live_figures(run))
 
     def _on_ended(self, event: Finished | Failed) -> None:
@@ -85,8 +86,8 @@ def _live_figures(run: LiveRun) -> Figures:
     prefill, meter = run.prefill, run.meter
     return Figures(
         is_live=True,
-        tps_now=meter.decode_tps_now if meter else None,
-        tps_mean=meter.decode_tps_mean if meter else None,
+        tps_now=(meter.decode_tps_now or None) if meter else None,
+        tps_mean=(meter.decode_tps_mean or None) if meter else None,
         ttft_s=meter.ttft_s if meter else None,
         n_new=prefill.n_prompt - prefill.n_cached if prefill else None,
         n_reused=prefill.n_cached if prefill else None,

@@ -49,12 +49,13 @@ class ModelChooser(QObject):
         self._chat = chat
         self._problems: dict[str, LoadFailed] = {}
         self._popup: ModelPopup | None = None
-        self._loading_id = ""
+        self._loading: Loading | None = None
         page.chip.clicked.connect(self.open_popup)
         page.notice.acted.connect(self.open_popup)
         models.changed.connect(self._on_models_changed)
         chat.model_wanted.connect(lambda _: self.show_chip())
         chat.opened.connect(lambda _: self.show_chip())
+        chat.reply_shown.connect(lambda _: self._show_waiting())
         bridge.engine_changed.connect(self._on_engine_changed)
         bridge.run_ended.connect(self._on_run_ended)
 
@@ -104,7 +105,7 @@ class ModelChooser(QObject):
         return ChipState(model.name, _join(model.quantisation, format_bytes(model.size_bytes)))
 
     def _is_loading(self, model_id: str) -> bool:
-        return self._loading_id in {"", model_id}
+        return self._loading is None or self._loading.model_id == model_id
 
     def _make_choice(self, model: InstalledModel, current: str) -> ModelChoice:
         loaded = self._app.engine.state.loaded
@@ -125,19 +126,26 @@ class ModelChooser(QObject):
     def _on_engine_changed(self, event: object) -> None:
         match event:
             case Loading():
-                self._loading_id = event.model_id
+                self._loading = event
                 self._problems.pop(event.model_id, None)
-                self._chat.show_waiting(self._say_loading(event))
+                self._show_waiting()
             case Loaded():
+                self._loading = None
                 log.debug("a model is loaded, in %.2f s", event.load_s)
             case LoadFailed():
+                self._loading = None
                 self._problems[event.model_id] = event
                 self._show_failure(event)
             case EngineDied():
-                self._loading_id = ""
+                self._loading = None
             case _:
                 pass
         self.show_chip()
+
+    def _show_waiting(self) -> None:
+        """Let a reply that waits for its model say so."""
+        if self._loading is not None:
+            self._chat.show_waiting(self._say_loading(self._loading))
 
     def _say_loading(self, event: Loading) -> str:
         model = self._models.find(event.model_id)

@@ -39,6 +39,7 @@ class StallRecorder(QObject):
         self._longest = Stall(0.0, "")
         self._n_stalls = 0
         self._is_busy = False
+        self._longest_busy_s = 0.0
         self._beat_at = time.monotonic()
         self._place = ""
         self._is_beating = threading.Event()
@@ -72,7 +73,12 @@ class StallRecorder(QObject):
         self._beat_at = time.monotonic()
 
     def set_busy(self, is_busy: bool) -> None:
-        """Keep beating in the background while a reply runs."""
+        """Keep beating in the background while replies are written; tell how long it blocked."""
+        if is_busy and not self._is_busy:
+            self._longest_busy_s = 0.0
+        elif self._is_busy and not is_busy:
+            longest_ms = self._longest_busy_s * 1000
+            log.debug("longest block while replies were written: %.0f ms", longest_ms)
         self._is_busy = is_busy
         self._adjust()
 
@@ -105,6 +111,7 @@ class StallRecorder(QObject):
         now_s = time.monotonic()
         length_s = now_s - self._beat_at - BEAT_S
         self._beat_at = now_s
+        self._longest_busy_s = max(self._longest_busy_s, length_s)
         place, self._place = self._place, ""
         if length_s <= LIMIT_S:
             return

@@ -94,6 +94,7 @@ class Theme(QObject):
         self.colours = LIGHT
         self.zoom = 1.0
         self._wanted = "system"
+        self._text_font: QFont | None = None
         self._fonts: dict[tuple[int, QFont.Weight], QFont] = {}
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._on_system_changed)
 
@@ -105,7 +106,9 @@ class Theme(QObject):
         """The interface font at a size, with tabular figures."""
         key = (self.px(size_px), weight)
         if key not in self._fonts:
-            font = choose_text_font()
+            if self._text_font is None:
+                self._text_font = choose_text_font()
+            font = QFont(self._text_font)
             font.setPixelSize(key[0])
             font.setWeight(weight)
             font.setFeature(QFont.Tag("tnum"), 1)

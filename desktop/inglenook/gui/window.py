@@ -67,10 +67,12 @@ class MainWindow(QMainWindow):
         self._make_actions()
         self._connect()
         self._restore_placement()
-        self.chat.open_new()
+        # No greeting where the last conversation takes its place a moment later.
+        self.chat.open_new(greets=not self._placement.conversation_id)
 
     def start(self) -> None:
         """Fill what is shown; called once after the first paint."""
+        self._fill_menu()
         self.sidebar_controller.reload()
         self.models.reload()
         if self._placement.conversation_id:
@@ -143,19 +145,20 @@ class MainWindow(QMainWindow):
     # --- making ---
 
     def _make_panes(self) -> None:
-        self._splitter = QSplitter(Qt.Orientation.Horizontal)
+        # From the outside in: a widget that gets another parent is styled anew with all below it.
+        self._splitter = QSplitter(Qt.Orientation.Horizontal, self)
+        self.setCentralWidget(self._splitter)
         self._splitter.setHandleWidth(1)
         self._splitter.setChildrenCollapsible(False)
-        self.sidebar = Sidebar(self.theme)
-        self.chat_page = ChatPage(self.theme)
-        self._stack = QStackedWidget()
+        self.sidebar = Sidebar(self.theme, self._splitter)
+        self._stack = QStackedWidget(self._splitter)
+        self.chat_page = ChatPage(self.theme, self._stack)
         self._stack.addWidget(self.chat_page)
-        self.inspector = Inspector(self.theme, self.app.settings)
+        self.inspector = Inspector(self.theme, self.app.settings, self._splitter)
         for pane in (self.sidebar, self._stack, self.inspector):
             self._splitter.addWidget(pane)
         self._splitter.setStretchFactor(1, 1)
         self._splitter.setSizes([SIDEBAR_PX, 800, INSPECTOR_PX])
-        self.setCentralWidget(self._splitter)
 
     def _make_controllers(self) -> None:
         self.models = InstalledModels(self.app, self._tasks, self._bridge, self)
@@ -198,7 +201,6 @@ class MainWindow(QMainWindow):
         }
         self.actions_by_name = make_actions(self, handlers)
         self._menu = make_menu(self)
-        self._fill_menu()
         self.chat_page.set_menu(self._menu)
         self.theme.changed.connect(self._fill_menu)
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -19,30 +18,14 @@ from sqlalchemy.exc import DBAPIError
 from inglenook.base.errors import StorageError
 from inglenook.store import search_index
 from inglenook.store.faults import explain, get_result_code, storage_errors
+from inglenook.store.file import connect, damage_mark, keep_log_on_close
 from inglenook.store.gate import Gate
-from inglenook.store.text import decode_stored
 
 log = logging.getLogger(__name__)
 
 _WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
 _N_READERS: Final = 3
 _MENDABLE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR)
-
-
-def connect(path: Path, *, mode: str, wait_s: float) -> sqlite3.Connection:
-    """Open one SQLite connection; `mode` is rw, rwc, ro or immutable. Raises `sqlite3.Error`."""
-    query = "immutable=1&mode=ro" if mode == "immutable" else f"mode={mode}"
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?{query}",
-        uri=True,
-        timeout=wait_s,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    connection.text_factory = decode_stored
-    connection.execute("PRAGMA temp_store = MEMORY")  # no chat text in temporary files
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
 
 
 def _contains_folded(data: bytes | None, needle: str) -> bool:
@@ -116,7 +99,7 @@ class Database:
             except StorageError:
                 # Without the gate there is no checkpoint now; the next start does it.
                 with suppress(DBAPIError, sqlite3.Error):
-                    _keep_log_on_close(_get_dbapi(writer))
+                    keep_log_on_close(_get_dbapi(writer))
                     writer.close()
             self._write_engine.dispose()
 
@@ -222,18 +205,8 @@ class Database:
         connection = connect(self.path, mode=mode, wait_s=max(self.wait_s, 1.0))
         connection.execute("PRAGMA query_only = ON")
         connection.create_function("contains_folded", 2, _contains_folded, deterministic=True)
-        _keep_log_on_close(connection)
+        keep_log_on_close(connection)
         return connection
-
-
-def damage_mark(path: Path) -> Path:
-    """Name the file whose presence makes the next start check the whole database."""
-    return path.with_name(path.name + ".check")
-
-
-def _keep_log_on_close(connection: sqlite3.Connection) -> None:
-    """Leave the log alone on close: the writer does every checkpoint."""
-    connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
 
 
 def _get_dbapi(connection: Connection) -> sqlite3.Connection:

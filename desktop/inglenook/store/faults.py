@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy.exc import DBAPIError
-
 from inglenook.base.errors import StorageError
 
 _PRIMARY: Final = {
@@ -64,7 +62,7 @@ _PRIMARY: Final = {
 
 def get_result_code(error: BaseException) -> int:
     """Give SQLite's primary result code for an error of sqlite3 or SQLAlchemy; -1 where none."""
-    origin = error.orig if isinstance(error, DBAPIError) else error
+    origin = getattr(error, "orig", error)  # SQLAlchemy wraps what SQLite raised
     code = getattr(origin, "sqlite_errorcode", None)
     return code & 0xFF if isinstance(code, int) else -1
 
@@ -85,6 +83,9 @@ def explain(error: BaseException) -> StorageError:
 @contextmanager
 def storage_errors() -> Iterator[None]:
     """Turn whatever SQLite or SQLAlchemy raises inside into a `StorageError`."""
+    # Here, so that a start can explain an error before SQLAlchemy is there.
+    from sqlalchemy.exc import DBAPIError
+
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:

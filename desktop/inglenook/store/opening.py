@@ -1,12 +1,14 @@
 """How a database file is opened: made, refused, migrated, or rescued, before anything else sees it.
 
 All of it happens inside the gate, so that of several processes that start at once one does the
-work and the others find it done.
+work and the others find it done. What is there and whole is prepared without SQLAlchemy, which
+takes longer to import than everything here takes to do.
 """
 
 import logging
 import os
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +17,12 @@ from typing import Final, Literal
 import msgspec
 
 from inglenook.base.errors import StorageError
-from inglenook.store import salvage, search_index
+from inglenook.base.settings import Value
 from inglenook.store.backup import name_beside
-from inglenook.store.database import Database, connect, damage_mark
 from inglenook.store.faults import explain, get_result_code
+from inglenook.store.file import HEAD, connect, damage_mark, keep_log_on_close, read_setting_rows
 from inglenook.store.gate import Gate, Presence
-from inglenook.store.schema import HEAD
-from inglenook.store.upgrade import make_database, upgrade_database
+from inglenook.store.rows import to_settings
 
 log = logging.getLogger(__name__)
 
@@ -41,21 +42,40 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """An open database; `presence` is None where it can only be read."""
+class Prepared:
+    """A database file that is whole and of this version; `Store` opens it.
 
-    database: Database
+    `gate` and `presence` are None where it can only be read. `wait_s` is how long a write waits
+    for another program.
+    """
+
+    path: Path
+    gate: Gate | None
     presence: Presence | None
     notice: Notice | None
+    mode: str
+    wait_s: float
+
+    def read_settings(self) -> Mapping[str, Value] | None:
+        """Read what was chosen, before the store is open; None when only the store could do it."""
+        try:
+            return to_settings(read_setting_rows(self.path, mode=self.mode, wait_s=self.wait_s))
+        except sqlite3.Error:
+            return None
+
+    def close(self) -> None:
+        """Say that this process does not use the file any more; idempotent."""
+        if self.presence is not None:
+            self.presence.close()
 
 
-def open_database(path: Path, *, wait_s: float) -> Opened:
-    """Open `path` for reading and writing, or for reading where nothing else is allowed.
+def prepare_database(path: Path, *, wait_s: float) -> Prepared:
+    """Prepare `path` for reading and writing, or for reading where nothing else is allowed.
 
     Raises `StorageError`: newer_schema, busy, io, full, cannot_open, read_only.
     """
     if _is_protected(path):
-        return Opened(_open_read_only(path, wait_s), None, None)
+        return Prepared(path, None, None, None, _choose_read_only_mode(path, wait_s), wait_s)
     gate = Gate(path.with_name(path.name + ".gate"))
     with gate.hold(_OPEN_WAIT_S):
         notice = _prepare(path)
@@ -63,15 +83,17 @@ def open_database(path: Path, *, wait_s: float) -> Opened:
     presence = Presence(path.with_name("running"))
     try:
         presence.sweep()
-        return Opened(Database(path, gate, wait_s=wait_s), presence, notice)
     except BaseException:
         presence.close()
         raise
+    return Prepared(path, gate, presence, notice, "rw", wait_s)
 
 
 def _prepare(path: Path) -> Notice | None:
     """Leave a whole database of this version at `path`; tell when that took more than making it."""
     if not path.exists():
+        from inglenook.store.upgrade import make_database
+
         _put_aside_log(path)
         make_database(path)
         return None
@@ -80,6 +102,8 @@ def _prepare(path: Path) -> Notice | None:
         return _rescue(path)
     damage_mark(path).unlink(missing_ok=True)
     if condition < HEAD:
+        from inglenook.store.upgrade import upgrade_database
+
         upgrade_database(path, condition)
     return None
 
@@ -91,7 +115,7 @@ def _examine(path: Path) -> int | Literal["damaged"]:
     try:
         with closing(connect(path, mode="rw", wait_s=_OPEN_WAIT_S)) as connection:
             # Looking must not change the file: a newer version's log is not ours to bring in.
-            connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, True)
+            keep_log_on_close(connection)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > HEAD:
                 raise _make_newer_error(path)
@@ -113,6 +137,8 @@ def _is_whole(connection: sqlite3.Connection, path: Path) -> bool:
     if _is_checked(connection):
         return True
     # Newer SQLite checks the search index too; that one can be made again.
+    from inglenook.store import search_index
+
     search_index.rebuild(connection)
     return _is_checked(connection)
 
@@ -124,6 +150,9 @@ def _is_checked(connection: sqlite3.Connection) -> bool:
 
 def _rescue(path: Path) -> Notice:
     """Move a damaged file aside and bring what can be read of it into a new one."""
+    from inglenook.store import salvage
+    from inglenook.store.upgrade import make_database
+
     aside = _move_aside(path)
     fresh = path.with_name(path.name + ".new")
     make_database(fresh)
@@ -175,7 +204,8 @@ def _is_protected(path: Path) -> bool:
     return not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK))
 
 
-def _open_read_only(path: Path, wait_s: float) -> Database:
+def _choose_read_only_mode(path: Path, wait_s: float) -> str:
+    """Name the way in which the file can be read. Raises newer_schema, read_only."""
     for mode in ("ro", "immutable"):
         try:
             with closing(connect(path, mode=mode, wait_s=wait_s)) as connection:
@@ -194,7 +224,7 @@ def _open_read_only(path: Path, wait_s: float) -> Database:
             )
             break
         log.warning("the database can only be read")
-        return Database(path, None, wait_s=wait_s, mode=mode)
+        return mode
     raise failure
 
 

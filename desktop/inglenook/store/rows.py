@@ -4,21 +4,28 @@ SQLite keeps what it is given and a flipped bit may change a value's type, so no
 a row: what cannot be understood gets a harmless value, and one bad row never hides the others.
 """
 
+import logging
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
-from sqlalchemy import RowMapping
 
 from inglenook.base.records import InstalledModel
+from inglenook.base.settings import Value
 from inglenook.store.records import Conversation, Message, Role, Statistics, Status
 from inglenook.store.text import compute_checksum, show_stored
+
+log = logging.getLogger(__name__)
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _STATUSES: Final = frozenset(get_args(Status.__value__))
 _ROLES: Final = frozenset(get_args(Role.__value__))
 _ORIGINS: Final = frozenset({"builtin", "hub", "file"})
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping
 
 type Row = RowMapping
 
@@ -122,6 +129,17 @@ def from_model(model: InstalledModel) -> dict[str, Any]:
     values["added_at"] = to_microseconds(model.added_at)
     values["last_used_at"] = model.last_used_at and to_microseconds(model.last_used_at)
     return values
+
+
+def to_settings(rows: Iterable[tuple[object, object]]) -> Mapping[str, Value]:
+    """Make chosen settings out of keys and values; a value that cannot be read is left out."""
+    loaded: dict[str, Value] = {}
+    for key, value in rows:
+        try:
+            loaded[str(key)] = msgspec.json.decode(str(value), type=Value.__value__)
+        except (msgspec.MsgspecError, UnicodeError):
+            log.warning("a stored setting cannot be read and is ignored")
+    return loaded
 
 
 def _to_statistics(value: object) -> Statistics:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table
 
-from inglenook.store.database import connect
+from inglenook.store.file import connect
 from inglenook.store.schema import conversations, messages, models, pieces, settings
 
 log = logging.getLogger(__name__)

@@ -21,9 +21,6 @@ from sqlalchemy import (
     text,
 )
 
-HEAD: Final = 1
-"""The schema version that this code reads and writes: the number of the newest migration."""
-
 metadata = MetaData()
 
 conversations = Table(

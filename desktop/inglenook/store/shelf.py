@@ -1,6 +1,5 @@
 """Installed models and chosen settings, as they are kept. A part of `Store`."""
 
-import logging
 from collections.abc import Mapping
 
 import msgspec
@@ -10,10 +9,8 @@ from sqlalchemy.dialects.sqlite import insert
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import Value
 from inglenook.store.database import Database
-from inglenook.store.rows import from_model, to_model
+from inglenook.store.rows import from_model, to_model, to_settings
 from inglenook.store.schema import models, settings
-
-log = logging.getLogger(__name__)
 
 
 class Shelf:
@@ -42,13 +39,7 @@ class Shelf:
     def load_settings(self) -> Mapping[str, Value]:
         """Load what was chosen; a value that cannot be read is left out."""
         rows = self._database.read(lambda c: c.execute(select(settings)).all())
-        loaded: dict[str, Value] = {}
-        for key, value in rows:
-            try:
-                loaded[str(key)] = msgspec.json.decode(str(value), type=Value.__value__)
-            except (msgspec.MsgspecError, UnicodeError):
-                log.warning("a stored setting cannot be read and is ignored")
-        return loaded
+        return to_settings((key, value) for key, value in rows)
 
     def save_setting(self, key: str, value: Value, is_default: bool) -> None:
         """Keep a chosen value; the default is not kept, so that a later default takes effect."""

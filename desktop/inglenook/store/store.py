@@ -10,10 +10,9 @@ from typing import Final, Self
 
 from inglenook.store.conversations import Conversations
 from inglenook.store.database import Database
-from inglenook.store.gate import Presence
 from inglenook.store.health import Health
 from inglenook.store.messages import Messages
-from inglenook.store.opening import Notice, open_database
+from inglenook.store.opening import Notice, Prepared, prepare_database
 from inglenook.store.search import Search
 from inglenook.store.shelf import Shelf
 
@@ -24,13 +23,18 @@ WAIT_S: Final = 0.2
 class Store(Conversations, Messages, Search, Shelf, Health):
     """The open store: conversations, messages, search, models, settings, health."""
 
-    def __init__(
-        self, database: Database, presence: Presence | None, notice: Notice | None
-    ) -> None:
-        self._database = database
-        self._presence = presence
-        self.notice = notice
-        """What a person should know about how the database was opened, else None."""
+    def __init__(self, prepared: Prepared) -> None:
+        """Raises `StorageError` when the file cannot be opened after all."""
+        self._prepared = prepared
+        self._presence = prepared.presence
+        self._database = Database(
+            prepared.path, prepared.gate, wait_s=prepared.wait_s, mode=prepared.mode
+        )
+
+    @property
+    def notice(self) -> Notice | None:
+        """What a person should know about how the database was opened."""
+        return self._prepared.notice
 
     @classmethod
     def open(cls, database: Path, *, wait_s: float = WAIT_S) -> Self:
@@ -40,8 +44,12 @@ class Store(Conversations, Messages, Search, Shelf, Health):
         `StorageError` when the file is from a newer version (newer_schema, the file is not
         touched) or cannot be opened.
         """
-        opened = open_database(database, wait_s=wait_s)
-        return cls(opened.database, opened.presence, opened.notice)
+        prepared = prepare_database(database, wait_s=wait_s)
+        try:
+            return cls(prepared)
+        except BaseException:
+            prepared.close()
+            raise
 
     @property
     def is_read_only(self) -> bool:
@@ -56,5 +64,4 @@ class Store(Conversations, Messages, Search, Shelf, Health):
     def close(self) -> None:
         """Close all connections; idempotent."""
         self._database.close()
-        if self._presence is not None:
-            self._presence.close()
+        self._prepared.close()

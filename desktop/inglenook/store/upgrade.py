@@ -13,9 +13,8 @@ from sqlalchemy import Connection, NullPool, create_engine, event
 
 from inglenook.base.errors import StorageError
 from inglenook.store.backup import make_backup, name_beside
-from inglenook.store.database import connect
 from inglenook.store.faults import storage_errors
-from inglenook.store.schema import HEAD
+from inglenook.store.file import HEAD, connect
 
 log = logging.getLogger(__name__)
 

@@ -8,25 +8,12 @@ import pytest
 from PySide6.QtTest import QTest
 
 from inglenook.base.errors import StorageError
-from inglenook.base.records import InstalledModel
 from inglenook.chat.events import NotSaved, SavedAgain
 from inglenook.engine.protocol import Cancel, Generate, Load, LoadFailed
 from support.fake_engine import Reply
-from support.window import WindowKit, split_pieces, wait_until
+from support.window import WindowKit, add_model, split_pieces, wait_until
 
 type OpenKit = Callable[..., WindowKit]
-
-
-def add_model(kit: WindowKit, path: Path, model_id: str = "file:other") -> InstalledModel:
-    """Put a second model into the library's index."""
-    path.write_bytes(b"GGUF")
-    model = InstalledModel(
-        id=model_id, name="Other 1B", path=str(path), size_bytes=4, origin="file"
-    )
-    kit.app.store.put_model(model)
-    kit.window.models.reload()
-    wait_until(lambda: kit.window.models.find(model_id) is not None)
-    return model
 
 
 def test_a_message_is_sent_streamed_and_found_again(open_kit: OpenKit) -> None:
@@ -204,8 +191,8 @@ def test_another_model_is_chosen_in_the_popup(kit: WindowKit, tmp_path: Path) ->
     assert popup is not None
     assert popup.isVisible()
     popup.chosen.emit(model.id)
-    wait_until(lambda: kit.window.chat_page.chip.state.name == "Other 1B")
-    assert kit.app.settings.get("models.default") == model.id
+    assert kit.window.chat_page.chip.state.name == "Other 1B"
+    wait_until(lambda: kit.app.settings.get("models.default") == model.id)
     wait_until(
         lambda: any(isinstance(c, Load) and c.model_id == model.id for c in kit.engine.commands)
     )
@@ -234,7 +221,7 @@ def test_c18_a_reply_that_is_not_saved_is_marked_until_it_is(open_kit: OpenKit) 
     kit.app.hub.publish(NotSaved(reply.id, "The disk is full."))
     notice = kit.window.chat_page.notice
     wait_until(notice.isVisible)
-    assert "Not saved: The disk is full." in notice.label.text()
+    assert "The disk is full. The reply goes on in memory" in notice.label.text()
     kit.app.hub.publish(SavedAgain())
     wait_until(lambda: not notice.isVisible())
     hold.set()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QPushButton
 
 from inglenook.base.errors import NetworkError, UserError
 from inglenook.base.records import InstalledModel
@@ -365,3 +366,25 @@ def test_a13_what_is_no_model_is_refused_in_one_sentence(
 )
 def test_a_download_in_words(state: DownloadState, words: str) -> None:
     assert describe_transfer(state, lambda text: text) == words
+
+
+def test_d09_offline_the_page_says_what_does_not_work(kit: WindowKit, page: ModelsPage) -> None:
+    assert not page.offline.isVisible()
+    kit.app.settings.set("privacy.offline", True)
+    wait_until(page.offline.isVisible)
+    page.offline.button.click()
+    wait_until(lambda: not page.offline.isVisible())
+    assert kit.app.settings.get("privacy.offline") is False
+
+
+def test_a01_a_marked_model_is_tried_again_only_when_asked(
+    kit: WindowKit, page: ModelsPage, tmp_path: Path
+) -> None:
+    model = kit.app.library.import_file(write_tiny_gguf(tmp_path / "bad.gguf"))
+    kit.app.library.mark_problem(model.id, "The engine stopped when it loaded this model.")
+    wait_until(lambda: any(m.problem for m in kit.window.models.models))
+    page.show_tab("installed")
+    button = next(b for b in page.installed.findChildren(QPushButton) if b.text() == "Try again")
+    button.click()
+    wait_until(lambda: kit.window.chat.model_id == model.id)
+    assert kit.app.library.find(model.id).problem == ""

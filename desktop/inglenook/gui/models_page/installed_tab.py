@@ -9,7 +9,13 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 from inglenook.app import App
 from inglenook.base.records import InstalledModel
 from inglenook.gui.dialogs import ask
-from inglenook.gui.formats import format_bytes, format_context, format_parameters
+from inglenook.gui.formats import (
+    format_bytes,
+    format_context,
+    format_licence,
+    format_parameters,
+    format_path,
+)
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
@@ -159,7 +165,9 @@ class InstalledTab(QWidget):
         row = QHBoxLayout()
         row.setContentsMargins(0, 4, 0, 0)
         row.setSpacing(8)
-        path = ElidedLabel(model.path, "small")
+        is_ours = model.origin == "builtin"
+        where = self.tr("comes with Inglenook") if is_ours else format_path(model.path)
+        path = ElidedLabel(where, "small")
         path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         path.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         row.addWidget(path, 1)
@@ -183,7 +191,7 @@ def _list_facts(model: InstalledModel) -> list[str]:
     facts = (
         model.quantisation,
         format_bytes(model.size_bytes) if model.size_bytes else "",
-        model.licence,
+        format_licence(model.licence),
     )
     return [fact for fact in facts if fact]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from inglenook.gui.formats import format_context, format_parameters
+from inglenook.gui.formats import format_context, format_licence, format_parameters
 from inglenook.gui.models_page.file_row import FileOffer
 from inglenook.models.catalogue import Catalogue, CatalogueEntry
 from inglenook.models.fit import Machine, judge_fit
@@ -58,7 +58,7 @@ def _make_card(entry: CatalogueEntry, machine: Machine) -> CardFacts:
     )
     return CardFacts(
         title=entry.name,
-        subtitle=" · ".join(part for part in (entry.maker, entry.licence) if part),
+        subtitle=" · ".join(part for part in (entry.maker, format_licence(entry.licence)) if part),
         facts=" · ".join(fact for fact in facts if fact),
         purpose=entry.purpose,
         offers=offers,

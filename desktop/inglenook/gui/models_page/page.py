@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 from inglenook.app import App
 from inglenook.base.errors import UserError
 from inglenook.base.records import InstalledModel
+from inglenook.base.settings import SettingChanged
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.models_page.discover import Discover
@@ -33,6 +34,7 @@ from inglenook.gui.widgets import NoticeBar, make_button, make_label, make_surfa
 
 TABS = ("discover", "installed", "downloads")
 FILTER_PAUSE_MS = 120
+OFFLINE = "privacy.offline"
 
 
 class ModelsPage(QFrame):
@@ -76,16 +78,20 @@ class ModelsPage(QFrame):
         column.setSpacing(0)
         column.addWidget(self._make_header())
         self.notice = NoticeBar(theme)
-        notice_row = QHBoxLayout()
-        notice_row.setContentsMargins(28, 8, 28, 0)
-        notice_row.addWidget(self.notice)
-        column.addLayout(notice_row)
+        self.offline = NoticeBar(theme, "warn")
+        for notice in (self.offline, self.notice):
+            notice_row = QHBoxLayout()
+            notice_row.setContentsMargins(28, 8, 28, 0)
+            notice_row.addWidget(notice)
+            column.addLayout(notice_row)
         self._stack = QStackedWidget()
         for tab in (self.discover, self.installed, self.downloads):
             self._stack.addWidget(tab)
         column.addWidget(self._stack, 1)
         self._connect()
+        bridge.happened.connect(self._on_event)
         self._update_counts()
+        self._show_offline()
 
     def show_tab(self, name: str) -> None:
         """Show one of the tabs: "discover", "installed" or "downloads"."""
@@ -150,6 +156,7 @@ class ModelsPage(QFrame):
         self.transfers.changed.connect(self._update_counts)
         self.transfers.refused.connect(self._on_refused)
         self._models.changed.connect(self._update_counts)
+        self.offline.acted.connect(self._go_online)
 
     def choose_file(self) -> None:
         """Let the person choose a file to import."""
@@ -180,6 +187,22 @@ class ModelsPage(QFrame):
     def _say(self, text: str, surface: str) -> None:
         self.notice.set_surface(surface)
         self.notice.show_notice(text)
+
+    def _on_event(self, event: object) -> None:
+        if isinstance(event, SettingChanged) and event.key == OFFLINE:
+            self._show_offline()
+
+    def _show_offline(self) -> None:
+        """Say what does not work now, and how to change that."""
+        if self._app.settings.get(OFFLINE):
+            text = self.tr("You work offline: installed models can be used, none be downloaded.")
+            self.offline.show_notice(text, self.tr("Go online"))
+        else:
+            self.offline.hide()
+
+    def _go_online(self) -> None:
+        settings = self._app.settings
+        self._tasks.run(lambda: settings.set(OFFLINE, False), in_order=True)
 
     def _update_counts(self) -> None:
         n_models, n_downloads = len(self._models.models), self.transfers.n_open

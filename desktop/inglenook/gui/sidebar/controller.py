@@ -54,10 +54,11 @@ class SidebarController(QObject):
         """List or search anew; an answer that was overtaken is dropped."""
         self._generation += 1
         generation, search = self._generation, self._search
-        store, translate = self._app.store, self.tr
+        translate = self.tr
         today = datetime.now().astimezone().date()
 
         def work() -> tuple[Row, ...]:
+            store = self._app.store
             if search:
                 return make_hit_rows(store.search(search), translate)
             return make_rows(store.list_conversations(), today, translate)

@@ -3,11 +3,12 @@
 Text is shown at the pace of `pace`. Window's thread.
 """
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QFont, QGuiApplication
 from PySide6.QtWidgets import QStyle, QWidget
 
-from inglenook.gui.transcript.body import ReplyBody
 from inglenook.gui.transcript.controls import BUTTON_PAD, Figure, Row, TextButton
 from inglenook.gui.transcript.formats import Formats
 from inglenook.gui.transcript.meter_row import LiveLine, SummaryLine
@@ -15,6 +16,9 @@ from inglenook.gui.transcript.outcome import Outcome, OutcomeBar, judge_outcome
 from inglenook.gui.transcript.pace import TICK_MS, Pacer
 from inglenook.gui.transcript.thread import Entry
 from inglenook.gui.transcript.versions import VersionArrows
+
+if TYPE_CHECKING:
+    from inglenook.gui.transcript.body import ReplyBody
 
 
 class ReplyView(QWidget):
@@ -40,7 +44,7 @@ class ReplyView(QWidget):
         self.was_streaming = False
         self._timer = QTimer(self, interval=TICK_MS)
         self._timer.timeout.connect(self._on_tick)
-        self.body = ReplyBody(formats, self)
+        self.body = _make_body(formats, self)
         self.body.height_changed.connect(self.height_changed)
         self.body.link_clicked.connect(self.link_clicked)
         self.live = LiveLine(self._theme, self)
@@ -155,6 +159,7 @@ class ReplyView(QWidget):
             self.show_live()
         outcome = Outcome() if writing else judge_outcome(message, self)
         self._outcome_bar.show_outcome(outcome)
+        self.retry_button.setVisible(not outcome.can_retry)  # one is enough
         self.summary.show_statistics(message.statistics)
         self._versions.set_versions(message.sibling_ids, message.id)
         self.copy_button.setVisible(bool(message.content))
@@ -166,3 +171,14 @@ class ReplyView(QWidget):
         QGuiApplication.clipboard().setText(self._entry.text)
         self.copy_button.show_done(self.tr("Copied"))
         self.footer.fit(self.footer.width())
+
+
+def prepare() -> None:
+    """Import what the first reply needs, on any thread: the reading of Markdown takes its time."""
+    import inglenook.gui.transcript.body  # noqa: F401
+
+
+def _make_body(formats: Formats, parent: QWidget) -> "ReplyBody":
+    from inglenook.gui.transcript.body import ReplyBody
+
+    return ReplyBody(formats, parent)

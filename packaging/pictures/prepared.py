@@ -1,0 +1,165 @@
+"""The profile that the pictures are taken of: conversations, models, a hub, as people have them."""
+
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from inglenook.app import open_app
+from inglenook.base.paths import find_asset
+from inglenook.base.records import InstalledModel
+from inglenook.models.catalogue import load_catalogue
+from inglenook.store.records import Conversation, Statistics
+from support.tiny_gguf import write_tiny_gguf
+
+if TYPE_CHECKING:
+    from inglenook.store.store import Store
+    from support.loopback_hub import LoopbackHub
+
+CATALOGUE_NAME: Final = "qwen3:4b"
+MISSING: Final = "file:missing"
+SORTING: Final = "Sorting a large CSV"
+CUT_OFF: Final = "Without any library"
+NEARLY_FULL: Final = "Release notes 2.4"
+ENDLESS: Final = "Ten thousand messages"
+LARGE: Final = "Qwen3-1.7B-Q8_0.gguf"
+
+_QUESTION = (
+    "I have a 40 GB CSV and 16 GB of memory. How do I sort it by the second column in Python?"
+)
+_ANSWER = """Sort it on disk: read chunks that fit, sort each, write it out, then **merge** the \
+sorted runs. With Polars the engine does this for you, streaming:
+
+```python
+import polars as pl
+
+(pl.scan_csv("big.csv")
+   .sort("amount")
+   .sink_csv("sorted.csv"))   # spills to disk by itself
+```
+
+| way | memory | work for you |
+| --- | ---: | --- |
+| Polars, streaming | about 2 GB | three lines |
+| `heapq.merge` over sorted runs | some MB | about thirty lines |
+| `sort` of coreutils | what you allow | one line in the shell |
+
+- [x] keeps the header
+- [ ] keeps rows with equal keys in their order
+"""
+_CUT_ANSWER = """The runs are sorted one by one and written to files of their own. `heapq.merge` \
+then walks all of them at once and only ever holds one line of each, so the memory it"""
+_NOTES = """Here is a shorter version:
+
+1. **Faster start.** The window is up in half the time.
+2. **Drafts stay.** What you typed is there again after a restart.
+3. **Clearer errors.** Each one says what happened and what to do.
+"""
+_OLD = (
+    ("Letter to the landlord", 1), ("Sourdough, second try", 1), ("Regex for IBANs", 1),
+    ("Trip to Tartu", 4), ("What is a KV cache?", 4), ("Interview questions", 30),
+)  # fmt: skip
+"""Titles, and how many days ago they were talked in."""
+
+
+def fill_profile(home: Path) -> None:
+    """Conversations, an installed model, one whose file is gone, and a reply cut off by a crash."""
+    with open_app(home) as app:
+        store = app.store
+        ages = {_add(store, title, "Hello", "Hello.").id: days for title, days in _OLD}
+        thesis = _add(store, "Thesis, chapter 3", "Hello", "Hello.")
+        store.update_conversation(thesis.id, is_pinned=True)
+        _add(store, NEARLY_FULL, "Make the notes shorter.", _NOTES, used=1_970, n_ctx=2_048)
+        _add(store, SORTING, _QUESTION, _ANSWER)
+        _add_cut_conversation(store)
+        store.put_model(_make_missing(home / "models" / "qwen3-4b-q4_k_m.gguf"))
+        database = app.profile.database
+    _date_back(database, ages)
+
+
+def add_long_conversation(home: Path, n_messages: int) -> None:
+    """A conversation that was talked in for years."""
+    with open_app(home) as app:
+        store = app.store
+        user, reply = _begin(store, ENDLESS, "Message 1")
+        for number in range(2, n_messages, 2):
+            _finish(store, reply.id, f"This is message {number:,} of a long conversation.")
+            user, reply = store.add_exchange(
+                user.conversation_id, parent_id=reply.id, text=f"Message {number + 1:,}",
+                model_id="builtin/guide", model_name="Inglenook Guide",
+            )  # fmt: skip
+        _finish(store, reply.id, f"This is message {n_messages:,} of a long conversation.")
+
+
+def add_large_model(home: Path) -> None:
+    """A model of some hundred megabytes, whose load can be seen."""
+    path = home / "models" / LARGE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_tiny_gguf(path, n_layers=8, n_embd=1024, n_heads=8, name="Qwen3 1.7B", never_ends=True)
+    with open_app(home) as app:
+        app.library.import_file(path)
+
+
+def fill_hub(hub: "LoopbackHub") -> None:
+    """A repository of the catalogue with a file that comes slowly."""
+    entry = load_catalogue(find_asset("models.toml")).find(CATALOGUE_NAME)
+    assert entry is not None
+    name = entry.recommended.pattern.replace("*", "")
+    hub.add_repo(entry.repo, {name: bytes(64_000_000)})
+    hub.faults.bytes_per_s = 6_000_000
+
+
+def _add(
+    store: "Store", title: str, question: str, answer: str, *, used: int = 1_256, n_ctx: int = 8_192
+) -> Conversation:
+    """One exchange, complete, with numbers."""
+    user, reply = _begin(store, title, question)
+    _finish(store, reply.id, answer, used=used, n_ctx=n_ctx)
+    return store.update_conversation(user.conversation_id, title_is_chosen=True)
+
+
+def _begin(store: "Store", title: str, question: str):  # noqa: ANN202
+    return store.start_conversation(
+        title=title, system_prompt=None, text=question, model_id="builtin/guide",
+        model_name="Inglenook Guide",
+    )  # fmt: skip
+
+
+def _finish(
+    store: "Store", reply_id: str, answer: str, *, used: int = 1_256, n_ctx: int = 8_192
+) -> None:
+    statistics = Statistics(
+        prompt_tokens=used - 214, cached_tokens=min(1024, used - 232), output_tokens=214,
+        n_ctx=n_ctx, queue_s=0.002, prefill_s=0.29, decode_s=5.1, ttft_s=0.31, total_s=5.4,
+        prefill_tps=612, decode_tps=41.8,
+    )  # fmt: skip
+    store.finish_message(
+        reply_id, content=answer, status="complete", finish_reason="stop", error="",
+        statistics=statistics,
+    )  # fmt: skip
+
+
+def _add_cut_conversation(store: "Store") -> None:
+    """A reply whose end never came: the next start finds it and marks it."""
+    _, reply = _begin(store, CUT_OFF, "And without any library?")
+    store.append_text(reply.id, _CUT_ANSWER)
+
+
+def _make_missing(path: Path) -> InstalledModel:
+    return InstalledModel(
+        id=MISSING, name="Qwen3 4B", path=str(path), size_bytes=2_600_000_000,
+        origin="file", quantisation="Q4_K_M", n_params=4_000_000_000, n_ctx_train=32_768,
+        architecture="qwen3", licence="apache-2.0",
+    )  # fmt: skip
+
+
+def _date_back(database: Path, ages: dict[str, int]) -> None:
+    """Date conversations back, as only time does it otherwise."""
+    with sqlite3.connect(database) as connection:
+        for conversation_id, days in ages.items():
+            age_us = round(timedelta(days=days).total_seconds() * 1e6)
+            connection.execute(
+                "UPDATE conversations SET updated_at = updated_at - ? WHERE id = ?",
+                (age_us, conversation_id),
+            )
+    connection.close()

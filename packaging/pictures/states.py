@@ -1,0 +1,215 @@
+"""The states of the window that have a picture: how each comes about, for real where it can be."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+from unittest.mock import patch
+
+from PySide6.QtWidgets import QScrollArea
+
+from inglenook.engine.protocol import Loading, LoadOptions
+from prepared import CATALOGUE_NAME, CUT_OFF, ENDLESS, LARGE, MISSING, NEARLY_FULL, SORTING
+from stage import Stage
+
+STREAMED: Final = 130
+"""Letters of a reply on show when its picture is taken."""
+LOADED: Final = 0.3
+"""How far a load is when its picture is taken."""
+_LONG = "The quick brown fox jumps over the lazy dog. "
+
+
+def show_empty(stage: Stage) -> None:
+    """A new conversation."""
+    stage.window.sidebar.new_requested.emit()
+
+
+def show_loading(stage: Stage) -> None:
+    """A larger model on its way into memory, and a message that waits for it."""
+    stage.window.sidebar.new_requested.emit()
+    large = next(model for model in stage.app.library.list() if Path(model.path).name == LARGE)
+    told: list[Loading] = []
+    stage.app.hub.subscribe(lambda e: told.append(e) if isinstance(e, Loading) else None)
+    read_all = partial(LoadOptions, use_mmap=False)
+    with patch("inglenook.chat.options.LoadOptions", read_all):
+        stage.window.chat.choose_model(large.id)
+        stage.wait_until(lambda: told, "the beginning of the load")
+    pid = stage.app.engine.state.pid
+    assert pid is not None
+    while told[-1].fraction < LOADED:  # The disk is quick: let the load go on in small steps.
+        os.kill(pid, signal.SIGSTOP)
+        stage.wait(0.03)
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGSTOP)
+    with patch("inglenook.chat.options.LoadOptions", read_all):
+        stage.ask("Could you look over my letter?")
+        stage.wait_until(stage.window.chat_page.transcript.messages, "the message")
+    stage.wait(0.3)
+
+
+def show_streaming(stage: Stage) -> None:
+    """A reply of the built-in model on its way, with the inspector."""
+    stage.window.sidebar.new_requested.emit()
+    stage.window._set_inspector(True)
+    stage.ask("What happens between my question and the first token?")
+    stage.wait_for_text(STREAMED)
+
+
+def show_finished(stage: Stage) -> None:
+    """A finished reply with code, a table and tasks."""
+    stage.open_by_title(SORTING)
+
+
+def show_interrupted(stage: Stage) -> None:
+    """A reply that a crash cut off."""
+    stage.open_by_title(CUT_OFF)
+
+
+def show_error(stage: Stage) -> None:
+    """A message that does not fit into the model's context."""
+    stage.window.sidebar.new_requested.emit()
+    stage.ask("Please sum this up. " + _LONG * 900)
+    live = stage.window.live
+    stage.wait_until(live.all, "a run")
+    stage.wait_until(lambda: not live.all(), "the end of the run")
+
+
+def show_reading(stage: Stage) -> None:
+    """A long prompt being read."""
+    stage.window.sidebar.new_requested.emit()
+    stage.window._set_inspector(True)
+    stage.ask("Please sum this up. " + _LONG * 110)
+    live = stage.window.live
+
+    def is_reading() -> bool:
+        return any(
+            run.prefill is not None and 0 < run.prefill.n_done < run.prefill.n_prompt
+            for run in live.all()
+        )
+
+    stage.wait_until(is_reading, "a prompt being read")
+
+
+def show_full_context(stage: Stage) -> None:
+    """A conversation that has nearly filled what the model can read."""
+    stage.open_by_title(NEARLY_FULL)
+
+
+def show_disk_full(stage: Stage) -> None:
+    """A reply that goes on in memory while the disk takes nothing more."""
+    stage.window.sidebar.new_requested.emit()
+    stage.ask("What happens between my question and the first token?")
+    stage.wait_until(stage.app.chat.live_runs, "a reply")
+    writer = stage.app.store._database._writer_dbapi()
+    writer.execute("PRAGMA max_page_count = 1").fetchone()
+    stage.wait_until(stage.window.chat_page.notice.isVisible, "the banner")
+
+
+def show_offline(stage: Stage) -> None:
+    """The offline switch on, and the models page says what it means."""
+    stage.app.settings.set("privacy.offline", True)
+    stage.window.show_models()
+    stage.wait(0.6)
+
+
+def show_long(stage: Stage) -> None:
+    """Ten thousand messages."""
+    stage.open_by_title(ENDLESS)
+
+
+def show_discover(stage: Stage) -> None:
+    """The catalogue, with one download on its way."""
+    stage.window.show_models()
+    page = stage.models_page
+    n_entries = len(stage.app.catalogue.entries)
+    stage.wait_until(lambda: len(page.discover.cards()) == n_entries, "cards")
+    entry = stage.app.catalogue.find(CATALOGUE_NAME)
+    assert entry is not None
+    page.field.setText(entry.name)
+    page.transfers.start(f"{entry.repo}:{entry.recommended.quantisation}")
+    stage.wait_until(
+        lambda: any(s.bytes_per_s and s.eta_s is not None for s in page.transfers.states),
+        "a moving download",
+    )
+    page.field.clear()
+    stage.wait(0.4)
+    _bring_to_top(stage, entry.name)
+
+
+def show_downloads(stage: Stage) -> None:
+    """The list of downloads."""
+    show_discover(stage)
+    stage.window.show_models("downloads")
+
+
+def show_installed(stage: Stage) -> None:
+    """The models on this disk."""
+    stage.window.show_models("installed")
+
+
+def show_settings(stage: Stage) -> None:
+    """The settings of replies."""
+    stage.window.show_settings("replies")
+
+
+def show_privacy(stage: Stage) -> None:
+    """The offline switch and the ledger."""
+    show_discover(stage)
+    stage.window.show_settings("privacy")
+
+
+def show_popup(stage: Stage) -> None:
+    """The list of installed models below the chip."""
+    stage.open_by_title(SORTING)
+    stage.window.chooser.open_popup()
+
+
+def show_search(stage: Stage) -> None:
+    """A search over all conversations."""
+    stage.open_by_title(SORTING)
+    stage.window.sidebar.search.setText("sort")
+    stage.wait(0.5)
+
+
+def show_no_model(stage: Stage) -> None:
+    """The model of the conversation is gone from the disk."""
+    stage.window.sidebar.new_requested.emit()
+    stage.app.settings.set("models.default", MISSING)
+    stage.window.chat.choose_model(MISSING)
+    stage.wait(0.3)
+
+
+STATES: Final[dict[str, Callable[[Stage], None]]] = {
+    "empty": show_empty,
+    "loading": show_loading,
+    "streaming": show_streaming,
+    "finished": show_finished,
+    "interrupted": show_interrupted,
+    "error": show_error,
+    "reading-a-long-prompt": show_reading,
+    "full-context": show_full_context,
+    "disk-full": show_disk_full,
+    "long-conversation": show_long,
+    "models-discover": show_discover,
+    "models-installed": show_installed,
+    "models-downloads": show_downloads,
+    "models-offline": show_offline,
+    "model-popup": show_popup,
+    "no-model": show_no_model,
+    "search": show_search,
+    "settings": show_settings,
+    "privacy": show_privacy,
+}
+
+
+def _bring_to_top(stage: Stage, name: str) -> None:
+    """Scroll a card into view."""
+    discover = stage.models_page.discover
+    for facts, card in discover._cards:
+        if facts.title == name:
+            scroll = discover.findChild(QScrollArea)
+            scroll.verticalScrollBar().setValue(max(0, card.y() - 4))
