@@ -136,8 +136,13 @@ def describe_engine(engine: dict[str, Any]) -> str:
     loaded = engine["loaded"]
     return (
         f"llama.cpp with {engine['backend']}; the guide runs on {loaded['device']} "
-        f"with {loaded['n_threads']} threads, loaded in {loaded['load_s']:.2f} s"
+        f"with {count_threads(loaded['n_threads'])}, loaded in {loaded['load_s']:.2f} s"
     )
+
+
+def count_threads(n: int) -> str:
+    """A number of threads in words."""
+    return "1 thread" if n == 1 else f"{n} threads"
 
 
 def show(output: Output, report: dict[str, Any]) -> None:

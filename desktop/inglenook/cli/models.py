@@ -67,15 +67,19 @@ def pull(common: Common, name: str) -> int:
     """
     with common.open_app() as app:
         try:
-            return download(app, common.output, name)
+            tell(common.output, download(app, common.output, name), "Installed")
         except KeyboardInterrupt:
             common.output.progress("")
             common.output.note("Paused. The same command goes on from here.")
             return ExitCode.INTERRUPTED
+    return ExitCode.DONE
 
 
-def download(app: "App", output: Output, name: str) -> int:
-    """Start or resume a download and show its progress until it ends."""
+def download(app: "App", output: Output, name: str) -> InstalledModel:
+    """Start or resume a download and show its progress until it ends.
+
+    Raises what went wrong; Ctrl+C leaves what is there for the next time.
+    """
     download_id = app.downloads.start(name)
     is_announced = False
     while not (state := app.downloads.get(download_id)).is_over:
@@ -85,9 +89,7 @@ def download(app: "App", output: Output, name: str) -> int:
         output.progress(describe_progress(state))
         time.sleep(POLL_S)
     output.progress("")
-    installed = app.downloads.wait(download_id)
-    tell(output, installed, "Installed")
-    return ExitCode.DONE
+    return app.downloads.wait(download_id)
 
 
 def describe_progress(state: "DownloadState") -> str:

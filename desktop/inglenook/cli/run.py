@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inglenook.base.errors import ExitCode, UserError
+from inglenook.base.errors import ExitCode, ModelError, UserError
 from inglenook.base.records import InstalledModel
 from inglenook.chat.options import ReplyOptions
 from inglenook.cli.conversation import TerminalConversation, describe_numbers, show_reply
-from inglenook.cli.output import Output
+from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
 
 if TYPE_CHECKING:
@@ -29,16 +29,34 @@ Ctrl+C stops a reply. A line that ends in \\ goes on in the next."""
 def run(common: Common, model: str | None) -> int:
     """Talk in the terminal.
 
-    The conversation is kept like any other: the window shows it, too. MODEL is a name or a path.
+    The conversation is kept like any other: the window shows it, too. MODEL is a name or a path;
+    one of the catalogue that is not here yet can be downloaded first.
     """
     with common.open_app() as app:
         name = model or str(app.settings.get("models.default"))
-        chosen = app.library.find(name)
+        chosen = find_or_fetch(app, common.output, name)
         with TerminalConversation(app, chosen.id, ReplyOptions()) as conversation:
             app.chat.warm_up(chosen.id)
             common.output.note(f"{chosen.name}. /help lists commands, Ctrl+D leaves.")
             Prompt(app, common.output, conversation).loop()
     return ExitCode.DONE
+
+
+def find_or_fetch(app: "App", output: Output, name: str) -> InstalledModel:
+    """Find a model; where a person can be asked, offer to download one of the catalogue."""
+    try:
+        return app.library.find(name)
+    except ModelError as error:
+        entry = app.catalogue.find(name) if error.code == "unknown_model" else None
+        if entry is None or output.is_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+    from inglenook.cli.models import download
+
+    size = describe_size(entry.recommended.size_bytes)
+    output.note(f"{entry.name} is not on this disk yet: {size}, {entry.licence}.")
+    if not click.confirm("Download it now?", default=True, err=True):
+        raise click.Abort
+    return download(app, output, name)
 
 
 class Prompt:

@@ -23,6 +23,7 @@ from inglenook.gui.live import LiveRuns
 from inglenook.gui.sidebar.rows import clean_title
 from inglenook.gui.starters import Opening
 from inglenook.gui.tasks import Tasks
+from inglenook.gui.transcript import prepare_views
 from inglenook.store.records import Conversation, Message
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class ChatController(QObject):
         self._wanted_id = conversation_id
 
         def work() -> tuple[Conversation, tuple[Message, ...]]:
+            prepare_views()
             store = self._app.store
             if message_id is not None:
                 leaf_id = store.branch_leaf(message_id)

@@ -62,7 +62,7 @@ class ModelChooser(QObject):
     def warm_up(self) -> None:
         """Load the model that the next message will need, in the background."""
         model_id = self._chat.model_id
-        self._tasks.run(lambda: self._app.chat.warm_up(model_id), failed=lambda _: None)
+        self._tasks.run(lambda: self._app.warm_up(model_id), failed=lambda _: None)
 
     def show_chip(self) -> None:
         """Show the wanted model as the engine has it."""

@@ -28,6 +28,7 @@ from inglenook.gui.sidebar.controller import SidebarController
 from inglenook.gui.stall import StallRecorder
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
+from inglenook.gui.transcript import prepare_views
 from inglenook.gui.widgets import make_menu
 
 if TYPE_CHECKING:
@@ -72,12 +73,13 @@ class MainWindow(QMainWindow):
 
     def start(self) -> None:
         """Fill what is shown; called once after the first paint."""
-        self._fill_menu()
+        self.chooser.warm_up()  # first: the engine's process works beside all that follows
         self.sidebar_controller.reload()
-        self.models.reload()
         if self._placement.conversation_id:
             self.chat.open_last(self._placement.conversation_id)
-        self.chooser.warm_up()
+        self.models.reload()
+        self._tasks.run(prepare_views)
+        self._fill_menu()
         QTimer.singleShot(RESUME_AFTER_MS, self, self._resume_downloads)
 
     # --- pages ---

@@ -1,8 +1,10 @@
 """The transcript: messages as cards and text, streamed Markdown, live numbers.
 
-The window uses `Transcript` and nothing else of this package, on its own thread.
+The window uses `Transcript` and nothing else of this package, on its own thread; `prepare_views`
+may be called on any.
 """
 
+from inglenook.gui.transcript.reply import prepare_views
 from inglenook.gui.transcript.transcript import Transcript
 
-__all__ = ["Transcript"]
+__all__ = ["Transcript", "prepare_views"]

@@ -173,7 +173,7 @@ class ReplyView(QWidget):
         self.footer.fit(self.footer.width())
 
 
-def prepare() -> None:
+def prepare_views() -> None:
     """Import what the first reply needs, on any thread: the reading of Markdown takes its time."""
     import inglenook.gui.transcript.body  # noqa: F401
 
