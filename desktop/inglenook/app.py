@@ -26,6 +26,7 @@ from inglenook.base.events import EventHub
 from inglenook.base.log import Log, open_log
 from inglenook.base.network import Network
 from inglenook.base.paths import Profile, find_asset, open_profile
+from inglenook.base.records import InstalledModel
 from inglenook.base.settings import Settings
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.seam import Engine
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GUIDE_ID: Final = "builtin/guide"
 HUB_ENDPOINT: Final = "https://huggingface.co"
 _COMMAND_WAIT_S: Final = 10.0
 _WINDOW_WAIT_S: Final = 0.2
@@ -97,6 +99,24 @@ class App:
     def finish_opening(self) -> None:
         """Make what the window leaves for later. Raises `StorageError`."""
         self._get_rooms()
+
+    def warm_up(self, model_id: str) -> None:
+        """Load a model ahead of its first prompt. Raises `ModelError`, `StorageError`.
+
+        The built-in one does not wait for the store: at a start the engine loads it meanwhile.
+        """
+        guide = _find_guide()
+        with self._lock:
+            if self._rooms is None and model_id == GUIDE_ID and guide.exists():
+                from inglenook.chat.options import make_load
+
+                model = InstalledModel(
+                    id=GUIDE_ID, name="", path=str(guide), size_bytes=0, origin="builtin"
+                )
+                # Before the first use of the store nothing runs that this load could end.
+                self.engine.submit(make_load(model, self.settings))
+                return
+        self.chat.warm_up(model_id)
 
     def _get_rooms(self) -> "_Rooms":
         with self._lock:

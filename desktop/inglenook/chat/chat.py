@@ -97,6 +97,7 @@ class Chat:
         """
         _check_text(text)
         with self._lock:
+            before: tuple[Message, ...] = ()
             if conversation_id is None:
                 model = self._find_model(model_id or self._settings.get("models.default"))
                 user, reply = self._insist(
@@ -110,18 +111,19 @@ class Chat:
             else:
                 conversation = self._store.get_conversation(conversation_id)
                 model = self._find_model(model_id or self._name_model(conversation))
-                parent = self._find_leaf(conversation)
+                before = self._read_settled(conversation)
                 user, reply = self._insist(
                     self._store.add_exchange,
                     conversation.id,
-                    parent_id=parent.id if parent is not None else None,
+                    parent_id=before[-1].id if before else None,
                     text=text,
                     model_id=model.id,
                     model_name=model.name,
                 )
-                if parent is None and not conversation.title_is_chosen:
+                if not before and not conversation.title_is_chosen:
                     self._store.update_conversation(conversation.id, title=make_title(text))
-            return self._begin("send", user, reply, model, options, is_new_user=True)
+            thread = (*before, user)
+            return self._begin("send", user, reply, model, options, thread, is_new_user=True)
 
     def retry(self, message_id: str, *, options: ReplyOptions = _SETTINGS_ONLY) -> Started:
         """Begin another version of a reply, with the model that the conversation has now.
@@ -155,7 +157,7 @@ class Chat:
             if message.role != "user":
                 raise UsageError("Only your own messages can be edited.", code="not_yours")
             conversation = self._store.get_conversation(message.conversation_id)
-            self._find_leaf(conversation)
+            self._read_settled(conversation)
             model = self._find_model(self._name_model(conversation))
             user, reply = self._insist(
                 self._store.add_exchange,
@@ -258,12 +260,15 @@ class Chat:
         reply: Message,
         model: InstalledModel,
         options: ReplyOptions,
+        thread: tuple[Message, ...] = (),
         *,
         is_new_user: bool = False,
         is_continued: bool = False,
     ) -> Started:
+        """Hand a reply to the engine; `thread` is what the prompt is made of, if it is known."""
         conversation = self._store.get_conversation(reply.conversation_id)
-        thread = self._store.thread(conversation.id, reply.id if is_continued else user.id)
+        if not thread:
+            thread = self._store.thread(conversation.id, reply.id if is_continued else user.id)
         generate = Generate(
             run_id=reply.id,
             messages=build_prompt(self._choose_system_prompt(conversation, options), thread),
@@ -272,9 +277,9 @@ class Chat:
             continue_last=is_continued,
         )
         self._journal.open(reply)
-        self._hub.publish(ConversationsChanged(conversation.id, origin))
         self._hub.publish(MessageStarted(user if is_new_user else None, reply))
         self._dispatcher.start(make_load(model, self._settings), generate)
+        self._hub.publish(ConversationsChanged(conversation.id, origin))
         return Started(conversation, user, reply)
 
     def _insist[**P, R](self, write: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
@@ -305,12 +310,12 @@ class Chat:
             raise ModelError(model.problem, "Choose another model.", code="model_problem")
         return model
 
-    def _find_leaf(self, conversation: Conversation) -> Message | None:
+    def _read_settled(self, conversation: Conversation) -> tuple[Message, ...]:
+        """Read the branch on show, which no reply is being written to."""
         thread = self._store.thread(conversation.id)
-        if not thread:
-            return None
-        self._check_settled(thread[-1])
-        return thread[-1]
+        if thread:
+            self._check_settled(thread[-1])
+        return thread
 
     def _check_settled(self, message: Message) -> None:
         if message.status == "streaming" or self._journal.is_open(message.id):

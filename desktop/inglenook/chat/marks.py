@@ -38,13 +38,17 @@ class ModelMarks:
 
     def __init__(self, library: ModelLibrary) -> None:
         self._library = library
+        self._used_id = ""
 
     def take(self, event: object) -> None:
         """Learn from the end of a load."""
         try:
             match event:
-                case Loaded():
-                    self._library.mark_used(event.model_id)
+                case Loaded(model_id=model_id) if model_id != self._used_id:
+                    # Every prompt asks for its model: the answer "loaded" alone tells nothing new,
+                    # and the first text of the reply is waiting behind it.
+                    self._used_id = model_id
+                    self._library.mark_used(model_id)
                 case LoadFailed(code="load_crashed"):
                     self._library.mark_problem(event.model_id, ENDED_THE_ENGINE)
                 case _:

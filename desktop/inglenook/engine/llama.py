@@ -345,6 +345,12 @@ class Context:
             native.llama_synchronize(self.handle)
         return Decoded(code) if 0 <= code <= Decoded.INTERRUPTED.value else Decoded.FAILED
 
+    def set_threads(self, n_threads: int) -> None:
+        """Let the next decode use so many processor threads. Between decodes only."""
+        if n_threads != self.n_threads:
+            native.llama_set_n_threads(self.handle, n_threads, n_threads)
+            self.n_threads = n_threads
+
     def interrupt(self) -> None:
         """Make a running decode stop at its next graph node (CPU only). Any thread."""
         self._flag[0] = b"\x01"

@@ -235,6 +235,8 @@ class Meter(Frozen, frozen=True, kw_only=True):
     n_context: int
     """Tokens of the context in use by this reply (prompt and output)."""
     n_ctx: int
+    n_threads: int = 0
+    """Processor threads of the last step; they are re-chosen while a reply runs."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

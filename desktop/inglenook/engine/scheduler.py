@@ -13,6 +13,7 @@ from typing import Final
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.llama import Batch, Context, Decoded, Vocab
+from inglenook.engine.pace import Pace, Paces
 from inglenook.engine.protocol import (
     Event,
     Failed,
@@ -43,8 +44,10 @@ class Scheduler:
         slots: Slots,
         emit: Callable[[Event], None],
         model_id: str,
+        paces: Paces,
     ) -> None:
         self._context = context
+        self._paces = paces
         self._vocab = vocab
         self._slots = slots
         self._emit = emit
@@ -114,10 +117,12 @@ class Scheduler:
         sampled, read = self._fill_batch()
         if not self._batch.n_tokens:
             return
+        pace = self._paces.prefill if read else self._paces.for_decode(self._batch.n_tokens)
+        self._context.set_threads(pace.n_threads)
         started = time.monotonic()
         outcome = self._context.decode(self._batch)
         if outcome is Decoded.DONE:
-            self._note_speed(sum(n for _, n in read), time.monotonic() - started)
+            self._note_speed(pace, sum(n for _, n in read), time.monotonic() - started)
             self._take_results(sampled, read)
         elif outcome is Decoded.NO_SPACE:
             self._make_space()
@@ -181,11 +186,16 @@ class Scheduler:
         if not self._read_tps:
             return _FIRST_CHUNK
         step_s = _STEP_SHARED_S if is_shared else _STEP_ALONE_S
+        if self._paces.prefill.is_trying:
+            return _FIRST_CHUNK
         return max(_MIN_CHUNK, int(self._read_tps * step_s))
 
-    def _note_speed(self, n_tokens: int, seconds: float) -> None:
-        if n_tokens >= _MIN_CHUNK and seconds > 0.0:
-            tps = n_tokens / seconds
+    def _note_speed(self, pace: Pace, n_read: int, seconds: float) -> None:
+        if not n_read:
+            pace.note(seconds)
+        elif n_read >= _MIN_CHUNK and seconds > 0.0:
+            pace.note(seconds, self._batch.n_tokens)
+            tps = n_read / seconds
             self._read_tps = tps if not self._read_tps else 0.5 * (self._read_tps + tps)
 
     # --- results ---
@@ -229,7 +239,7 @@ class Scheduler:
         if text:
             run.clock.first_text = run.clock.first_text or now
             self._emit(Text(run_id=run.run_id, piece=text, n_tokens=run.n_output))
-        meter = run.make_meter(now)
+        meter = run.make_meter(now, self._context.n_threads)
         if meter is not None:
             self._emit(meter)
 

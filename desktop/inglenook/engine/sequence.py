@@ -70,7 +70,7 @@ class Run:
         while clock.recent[0] < now - _METER_WINDOW_S:
             clock.recent.popleft()
 
-    def make_meter(self, now: float) -> Meter | None:
+    def make_meter(self, now: float, n_threads: int) -> Meter | None:
         """The live numbers, when it is time for them."""
         clock = self.clock
         if now - clock.last_meter < METER_EVERY_S or not clock.first_text:
@@ -85,6 +85,7 @@ class Run:
             ttft_s=clock.first_text - clock.arrived,
             n_context=len(self.tokens),
             n_ctx=self.n_ctx,
+            n_threads=n_threads,
         )
 
     def make_usage(self) -> Usage:

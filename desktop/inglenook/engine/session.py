@@ -11,6 +11,7 @@ import msgspec
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.loader import LoadedModel
+from inglenook.engine.pace import Paces
 from inglenook.engine.prompt import PromptMaker
 from inglenook.engine.protocol import Event, Failed, Finished, Generate, Timings, Usage
 from inglenook.engine.sampling import (
@@ -56,6 +57,14 @@ class Pending:
         )
 
 
+def _make_paces(loaded: LoadedModel) -> Paces:
+    """Counts that a person chose stay; on a GPU there is nothing to find out."""
+    options, facts = loaded.command.options, loaded.facts
+    if facts.n_layers_gpu > facts.n_layers:
+        return Paces(facts.n_threads, None, facts.n_threads)
+    return Paces(options.n_threads, options.n_threads_batch, facts.n_threads)
+
+
 class Session:
     """A loaded model at work. `facts` is what `Loaded` says of it."""
 
@@ -68,7 +77,7 @@ class Session:
         self.facts = msgspec.structs.replace(loaded.facts, template_note=self.maker.note)
         slots = Slots(loaded.context, model.n_swa, is_recurrent=model.is_recurrent)
         self.scheduler = Scheduler(
-            loaded.context, model.vocab, slots, emit, loaded.command.model_id
+            loaded.context, model.vocab, slots, emit, loaded.command.model_id, _make_paces(loaded)
         )
         self._recommended = model.metadata(_TEMPERATURE_KEY)
 

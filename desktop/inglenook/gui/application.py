@@ -31,6 +31,9 @@ from inglenook.gui.window import MainWindow
 
 log = logging.getLogger(__name__)
 
+SWITCH_S: Final = 0.001
+"""How long a thread keeps the interpreter while others wait; Python's own 5 ms is felt."""
+
 ENDING_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -70,6 +73,7 @@ def make_application() -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
+    sys.setswitchinterval(SWITCH_S)
     QApplication.setAttribute(Qt.ApplicationAttribute.AA_DontShowIconsInMenus, False)
     application = QApplication(["inglenook"])
     application.setApplicationName("inglenook")
@@ -109,6 +113,7 @@ class WindowSession(QObject):
         first = FirstPaint(self.window, self)
         first.answered.connect(self._start)
         self.window.show()
+        self.window.activateWindow()  # Where no window manager does, keys would reach no action.
 
     def close(self) -> None:
         """Close in the order of dependence: no more events, no more work, then the window."""

@@ -3,6 +3,7 @@
 Subscribes to the event hub, takes events on any thread, and hands them over on the window's
 thread in their order, at most about 30 times a second: pieces of text of one reply are joined, and
 of the numbers that overtake each other (meter, prefill, load progress) only the newest is kept.
+The first text of a reply is waited for, and does not wait.
 """
 
 import threading
@@ -43,6 +44,9 @@ class Bridge(QObject):
         self._pending: list[object] = []
         self._is_woken = False
         self._is_closed = False
+        self._has_first_text = False
+        self._writing: set[str] = set()
+        """Replies whose first text has come, and whose end has not."""
         self._last_drain_s = 0.0
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -61,7 +65,7 @@ class Bridge(QObject):
         """Hand over all that is pending, now."""
         with self._lock:
             events, self._pending = self._pending, []
-            self._is_woken = False
+            self._is_woken = self._has_first_text = False
         self._timer.stop()
         self._last_drain_s = time.monotonic()
         for event in join_events(events):
@@ -73,11 +77,24 @@ class Bridge(QObject):
             if self._is_closed:
                 return
             self._pending.append(event)
-            if self._is_woken:
+            is_first_text = self._is_first_text(event)
+            if self._is_woken and not is_first_text:
                 return
             self._is_woken = True
+            self._has_first_text = self._has_first_text or is_first_text
             # Posted under the lock: after `close` has returned nothing is posted any more.
             QCoreApplication.postEvent(self, QEvent(_WAKE))
+
+    def _is_first_text(self, event: object) -> bool:
+        match event:
+            case Text() if event.run_id not in self._writing:
+                self._writing.add(event.run_id)
+                return True
+            case Finished() | Failed():
+                self._writing.discard(event.run_id)
+            case _:
+                pass
+        return False
 
     def _emit(self, event: object) -> None:
         match event:
@@ -100,7 +117,7 @@ class Bridge(QObject):
         if event.type() != _WAKE:
             return super().event(event)
         wait_s = self._last_drain_s + DRAIN_S - time.monotonic()
-        if wait_s <= 0:
+        if wait_s <= 0 or self._has_first_text:
             self.drain()
         elif not self._timer.isActive():
             self._timer.start(max(1, round(wait_s * 1000)))

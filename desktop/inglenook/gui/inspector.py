@@ -35,6 +35,7 @@ class Figures:
     n_history: int = 0
     n_output: int = 0
     n_ctx: int = 0
+    n_threads: int = 0
 
 
 def figures_of(statistics: Statistics) -> Figures:
@@ -141,6 +142,8 @@ class Inspector(QFrame):
         self.mean.set_value(
             per_s.replace("{n}", format_rate(figures.tps_mean)) if figures.tps_mean else None
         )
+        if figures.n_threads:
+            self.threads.set_value(str(figures.n_threads))
         self._show_time(figures)
         self._show_context(figures)
 
@@ -242,7 +245,8 @@ class Inspector(QFrame):
             self.tr("As the engine reports it; the output layer counts as one."),
         )
         self.threads = self._add(
-            self.tr("Threads"), self.tr("Processor threads that write the reply.")
+            self.tr("Threads"),
+            self.tr("Processor threads that write the reply; chosen anew while it runs."),
         )
         self.backend = self._add(
             self.tr("Backend"), self.tr("What the engine was built for and has found.")

@@ -94,6 +94,7 @@ def _live_figures(run: LiveRun) -> Figures:
         n_history=meter.n_context - meter.n_tokens if meter else prefill.n_done if prefill else 0,
         n_output=meter.n_tokens if meter else 0,
         n_ctx=meter.n_ctx if meter else 0,
+        n_threads=meter.n_threads if meter else 0,
     )
 
 

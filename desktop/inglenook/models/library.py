@@ -71,6 +71,7 @@ class Library:
         self._load_catalogue = catalogue
         self._lock = threading.Lock()
         self._problems: dict[str, str] = {}
+        self._seen_builtin: tuple[tuple[int, ...], Inspection] | None = None
 
     def list(self) -> tuple[InstalledModel, ...]:
         """The built-in model, then the others, last added first.
@@ -196,7 +197,7 @@ class Library:
     def _describe_builtin(self) -> InstalledModel:
         aliases = ("guide", "inglenook-guide")
         try:
-            inspection = inspect_model(self._builtin)
+            inspection = self._inspect_builtin()
         except ModelError as error:
             return InstalledModel(
                 id=BUILTIN_ID,
@@ -211,6 +212,19 @@ class Library:
             BUILTIN_ID, inspection, name="Inglenook Guide", origin="builtin", aliases=aliases
         )
         return msgspec.structs.replace(model, problem=self._problems.get(BUILTIN_ID, ""))
+
+    def _inspect_builtin(self) -> Inspection:
+        """Look at the built-in model, which every prompt asks for, only when its file is another.
+
+        Raises `ModelError`.
+        """
+        with contextlib.suppress(OSError):
+            stat = self._builtin.stat()
+            key = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+            if self._seen_builtin is None or self._seen_builtin[0] != key:
+                self._seen_builtin = (key, inspect_model(self._builtin))
+            return self._seen_builtin[1]
+        return inspect_model(self._builtin)
 
     def _describe_file(self, path: Path, inspection: Inspection) -> InstalledModel:
         name = _clean_name(inspection.header.name) or _clean_name(path.stem) or "Model"

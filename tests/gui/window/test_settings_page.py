@@ -17,6 +17,7 @@ def page(kit: WindowKit) -> SettingsPage:
     kit.window.show_settings()
     found = kit.window._settings_page
     assert found is not None
+    wait_until(lambda: found.is_complete)
     return found
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from inglenook.engine import scheduler as scheduler_module
 from inglenook.engine.llama import Context, Decoded, Sampler, Vocab
+from inglenook.engine.pace import Paces
 from inglenook.engine.protocol import Event, Failed, Finished, Text
 from inglenook.engine.scheduler import Scheduler
 from inglenook.engine.sequence import Clock, Run, Slots, count_common
@@ -55,6 +56,7 @@ class GlassContext:
         self.memory: list[list[list[int]]] = [[] for _ in range(n_seq_max)]
         self.rng, self.trims = rng, trims
         self.p_interrupt = 0.0
+        self.n_threads = 1
         self.drawn: dict[int, int] = {}
 
     @property
@@ -83,6 +85,9 @@ class GlassContext:
             return False
         del self.memory[seq_id][start:]
         return True
+
+    def set_threads(self, n_threads: int) -> None:
+        self.n_threads = n_threads
 
     def copy(self, source: int, target: int, end: int) -> None:
         self.memory[target] = self.memory[source][:end]
@@ -149,7 +154,9 @@ class House:
         context = cast("Context", self.context)
         slots = Slots(context, 0, is_recurrent=not trims)
         vocab = cast("Vocab", GlassVocab())
-        self.scheduler = Scheduler(context, vocab, slots, self.events.append, "m")
+        self.scheduler = Scheduler(
+            context, vocab, slots, self.events.append, "m", Paces(None, None, 2)
+        )
 
     def ask(self, prompt: list[int], limit: int) -> str:
         run_id = f"r{len(self.asked)}"

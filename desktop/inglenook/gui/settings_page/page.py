@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final, override
 
-from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtCore import Qt, QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
@@ -82,12 +82,21 @@ class SettingsPage(QFrame):
         body.addWidget(self._make_rail())
         body.addWidget(self._stack, 1)
         column.addLayout(body, 1)
-        for name in SECTIONS:
-            self._stack.addWidget(self._make_section(name))
+        self._places = [QWidget() for _ in SECTIONS]
+        for place in self._places:
+            self._stack.addWidget(place)
+        self._waiting = list(range(len(SECTIONS)))
+        self._filler = QTimer(self, interval=0)
+        self._filler.timeout.connect(self._fill_next)
         models.changed.connect(self._offer_models)
         bridge.happened.connect(self._on_event)
-        self._offer_models()
         self._rail.setCurrentRow(0)
+        self._filler.start()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every section has been made: the one on show first, the others when idle."""
+        return not self._waiting
 
     def show_section(self, name: str) -> None:
         """Show one of the sections."""
@@ -208,7 +217,26 @@ class SettingsPage(QFrame):
 
     # --- what happens ---
 
+    def _fill_next(self) -> None:
+        if self._waiting:
+            self._fill(self._waiting[0])
+        else:
+            self._filler.stop()
+
+    def _fill(self, index: int) -> None:
+        """Make a section in the place that is kept for it."""
+        if index not in self._waiting:
+            return
+        self._waiting.remove(index)
+        place = self._places[index]
+        self._stack.insertWidget(index, self._make_section(SECTIONS[index]))
+        self._stack.removeWidget(place)
+        place.deleteLater()
+        if SECTIONS[index] == "models":
+            self._offer_models()
+
     def _on_section_changed(self, index: int) -> None:
+        self._fill(index)
         self._stack.setCurrentIndex(index)
         self._refresh()
 
