@@ -114,7 +114,7 @@ class App:
                     id=GUIDE_ID, name="", path=str(guide), size_bytes=0, origin="builtin"
                 )
                 # Before the first use of the store nothing runs that this load could end.
-                self.engine.submit(make_load(model, self.settings))
+                self.engine.submit(make_load(model, self.settings, self._snapshot_folder))
                 return
         self.chat.warm_up(model_id)
 
@@ -123,6 +123,10 @@ class App:
             if self._rooms is None:
                 self._rooms = self._make_rooms()
             return self._rooms
+
+    @property
+    def _snapshot_folder(self) -> Path:
+        return self.profile.cache / "kv"
 
     def _make_rooms(self) -> "_Rooms":
         if self._keeps.is_closed:
@@ -133,7 +137,14 @@ class App:
         store = self._open_store()
         publish = self.hub.publish
         library = Library(self.profile, store, _find_guide(), publish, lambda: self.catalogue)
-        chat = Chat(store, self.engine, library, self.settings, self.hub)
+        chat = Chat(
+            store,
+            self.engine,
+            library,
+            self.settings,
+            self.hub,
+            snapshot_folder=self._snapshot_folder,
+        )
         try:
             chat.recover()
         except BaseException:

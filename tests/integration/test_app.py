@@ -12,6 +12,7 @@ import pytest
 
 from inglenook.app import open_app
 from inglenook.base.errors import StorageError
+from inglenook.store.opening import Prepared
 
 HOLD_WINDOW = (
     "import sys, time; from pathlib import Path; from inglenook.app import open_app\n"
@@ -60,6 +61,50 @@ def test_C10_a_killed_window_leaves_no_lock(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     open_app(tmp_path, is_window=True).close()
+
+
+ONLY_OPEN = (
+    "import sys; from pathlib import Path; from inglenook.app import open_app\n"
+    "app = open_app(Path(sys.argv[1]), is_window=True)\n"
+    "print(app.settings.get('replies.top_k'), *sys.modules)\n"
+    "print(app.store.is_read_only, 'sqlalchemy' in sys.modules); app.close()"
+)
+
+
+def test_a_window_opens_before_the_store_does(tmp_path: Path) -> None:
+    with open_app(tmp_path) as app:
+        app.settings.set("replies.top_k", 5)
+    done = subprocess.run(
+        [sys.executable, "-c", ONLY_OPEN, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    first, second = done.stdout.splitlines()
+    top_k, *modules = first.split()
+    assert top_k == "5"
+    assert not {"sqlalchemy", "alembic", "huggingface_hub", "httpx2"} & set(modules)
+    assert second == "False True"
+
+
+def test_settings_that_only_the_store_can_read_are_read_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_app(tmp_path) as app:
+        app.settings.set("replies.top_k", 5)
+    monkeypatch.setattr(Prepared, "read_settings", lambda _: None)
+    with open_app(tmp_path, is_window=True) as app:
+        assert app.settings.get("replies.top_k") == 5
+
+
+def test_what_was_never_asked_for_is_not_opened_by_closing(tmp_path: Path) -> None:
+    open_app(tmp_path).close()
+    app = open_app(tmp_path, is_window=True)
+    app.close()
+    with pytest.raises(StorageError) as caught:
+        app.store.list_conversations()
+    assert caught.value.code == "closed"
 
 
 def test_closing_is_quick_and_may_be_done_twice(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ _DECLARED: Final = (
         int,
         None,
         "Threads",
-        "Processor threads for writing a reply; automatic takes one per physical core.",
+        "Processor threads for writing a reply; automatic finds the fastest count as it goes.",
         minimum=1,
         maximum=256,
         optional=True,
@@ -190,6 +190,16 @@ _DECLARED: Final = (
         minimum=0,
         maximum=1000,
         optional=True,
+    ),
+    _setting(
+        "engine.snapshot_gb",
+        float,
+        2.0,
+        "Space for kept reading",
+        "In GB on the disk: conversations as the model has read them, so that a long one goes on "
+        "at once after a restart. 0 keeps none.",
+        minimum=0.0,
+        maximum=1000.0,
     ),
     _setting(
         "models.default",

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final
 
 from inglenook.base.errors import ModelError, StorageError, UsageError
@@ -26,8 +27,9 @@ from inglenook.chat.journal import FLUSH_S, Journal
 from inglenook.chat.marks import ModelLibrary, ModelMarks
 from inglenook.chat.options import ReplyOptions, choose_max_tokens, make_load, make_sampling
 from inglenook.chat.prompt import build_prompt, make_title
-from inglenook.engine.protocol import Generate
+from inglenook.engine.protocol import Generate, Load
 from inglenook.engine.seam import Engine
+from inglenook.engine.snapshots import remove_scopes
 from inglenook.store.records import Conversation, Message
 from inglenook.store.store import TRASH_KEPT, Store
 
@@ -63,8 +65,10 @@ class Chat:
         hub: EventHub,
         *,
         flush_s: float = FLUSH_S,
+        snapshot_folder: Path | None = None,
     ) -> None:
         self._store = store
+        self._snapshot_folder = snapshot_folder
         self._library = library
         self._settings = settings
         self._hub = hub
@@ -211,7 +215,12 @@ class Chat:
 
     def warm_up(self, model_id: str) -> None:
         """Load a model before its first prompt. Raises `ModelError`."""
-        self._dispatcher.warm_up(make_load(self._find_model(model_id), self._settings))
+        self._dispatcher.warm_up(self._make_load(self._find_model(model_id)))
+
+    def delete_forever(self, conversation_id: str) -> None:
+        """Erase a conversation, and what the engine keeps of it on the disk."""
+        self._store.delete_forever(conversation_id)
+        self._forget_snapshots()
 
     def recover(self, *, keep_trash: timedelta = TRASH_KEPT) -> tuple[str, ...]:
         """Mark the replies that a crash cut off, and begin to empty the trash of what is too old.
@@ -248,10 +257,26 @@ class Chat:
     def _purge_trash(self, keep_trash: timedelta) -> None:
         try:
             self._store.purge_trash(keep_trash)
+            self._forget_snapshots()
         except StorageError as error:
             log.warning("the trash could not be emptied now (%s)", error.code)
         else:
             self._hub.publish(ConversationsChanged(None, "recover"))
+
+    def _forget_snapshots(self) -> None:
+        """Delete the kept memory of conversations that are gone for good."""
+        if self._snapshot_folder is not None:
+            remove_scopes(self._snapshot_folder, self._is_gone)
+
+    def _is_gone(self, conversation_id: str) -> bool:
+        try:
+            self._store.get_conversation(conversation_id)
+        except StorageError as error:
+            return error.code == "not_found"
+        return False
+
+    def _make_load(self, model: InstalledModel) -> Load:
+        return make_load(model, self._settings, self._snapshot_folder)
 
     def _begin(
         self,
@@ -275,10 +300,11 @@ class Chat:
             sampling=make_sampling(options, self._settings),
             max_tokens=choose_max_tokens(options, self._settings),
             continue_last=is_continued,
+            scope=conversation.id,
         )
         self._journal.open(reply)
         self._hub.publish(MessageStarted(user if is_new_user else None, reply))
-        self._dispatcher.start(make_load(model, self._settings), generate)
+        self._dispatcher.start(self._make_load(model), generate)
         self._hub.publish(ConversationsChanged(conversation.id, origin))
         return Started(conversation, user, reply)
 

@@ -1,6 +1,7 @@
 """From settings to what the engine is asked for: load options and sampling."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import Settings
@@ -20,8 +21,9 @@ class ReplyOptions:
     system_prompt: str | None = None
 
 
-def make_load(model: InstalledModel, settings: Settings) -> Load:
+def make_load(model: InstalledModel, settings: Settings, snapshot_folder: Path | None) -> Load:
     """Say how this model is loaded under the settings in force."""
+    snapshot_gb: float = settings.get("engine.snapshot_gb") if snapshot_folder is not None else 0
     return Load(
         model_id=model.id,
         path=model.path,
@@ -30,6 +32,8 @@ def make_load(model: InstalledModel, settings: Settings) -> Load:
             n_threads=settings.get("engine.threads"),
             n_gpu_layers=settings.get("engine.gpu_layers"),
         ),
+        snapshot_folder=str(snapshot_folder) if snapshot_gb else "",
+        snapshot_limit_bytes=round(snapshot_gb * 1e9),
     )
 
 

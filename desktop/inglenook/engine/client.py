@@ -155,7 +155,15 @@ class ChildEngine:
                 log.exception("a command could not be sent")
                 self._refuse(command, "internal", "Something went wrong in the engine's client.")
             if isinstance(command, Shutdown):
+                self._outlive_child()
                 return
+
+    def _outlive_child(self) -> None:
+        """Stay while the child keeps what it has: it is tied to this thread, which started it."""
+        with self._changed:
+            child = self._child
+        if child is not None:
+            child.wait(_LIMIT_CLOSE_S)
 
     def _send(self, command: Command) -> None:
         try:

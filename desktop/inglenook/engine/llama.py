@@ -376,6 +376,24 @@ class Context:
         """Let `target` share `source`'s memory up to position `end`."""
         native.llama_memory_seq_cp(self._memory, source, target, 0, end)
 
+    def count_state_bytes(self, seq_id: int) -> int:
+        """How large the state of a sequence is."""
+        return int(native.llama_state_seq_get_size(self.handle, seq_id))
+
+    def save_state(self, seq_id: int) -> memoryview:
+        """The state of a sequence, to be given to `load_state` of such a context of this model."""
+        room = (ctypes.c_uint8 * self.count_state_bytes(seq_id))()
+        n_bytes = native.llama_state_seq_get_data(self.handle, room, len(room), seq_id)
+        return memoryview(room).cast("B")[:n_bytes]
+
+    def load_state(self, seq_id: int, data: bytearray) -> bool:
+        """Put a state in place of a sequence; False, and the sequence is empty, if it is no fit."""
+        view = (ctypes.c_uint8 * len(data)).from_buffer(data)
+        if native.llama_state_seq_set_data(self.handle, view, len(data), seq_id):
+            return True
+        self.remove(seq_id, 0)
+        return False
+
     def clear(self) -> None:
         """Forget all sequences."""
         native.llama_memory_clear(self._memory, False)

@@ -4,10 +4,12 @@ Called by the worker on its thread. Where layers and memory ended up is read fro
 log lines, never worked out here.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from inglenook.base.errors import ModelError
@@ -22,12 +24,16 @@ from inglenook.engine.llama import (
 from inglenook.engine.machine import choose_threads
 from inglenook.engine.modelfile import ModelFile
 from inglenook.engine.protocol import Load, Loaded, LoadOptions
+from inglenook.engine.snapshots import Snapshots, identify_model
+
+log = logging.getLogger(__name__)
 
 DEFAULT_CTX_LIMIT: Final = 8192
 _MIN_CTX: Final = 16
 _MAX_CTX: Final = 1 << 24
 _MAX_SEQUENCES: Final = 64
 _PROGRESS_EVERY_S: Final = 0.05
+_SAVE_LIMIT_S: Final = 1.0
 _MIB: Final = 1024 * 1024
 
 _OFFLOADED = re.compile(r"offloaded (\d+)/\d+ layers to GPU")
@@ -70,9 +76,12 @@ class LoadedModel:
     model: Model
     context: Context
     facts: Loaded
+    snapshots: Snapshots | None = None
 
     def close(self) -> None:
-        """Free the context, then the weights, then the file."""
+        """Free the context, then the weights, then the file; snapshots are written first."""
+        if self.snapshots is not None:
+            self.snapshots.close(_SAVE_LIMIT_S)
         self.context.close()
         self.model.close()
         self.file.close()
@@ -108,7 +117,19 @@ class Loader:
         except BaseException:
             file.close()
             raise
-        return LoadedModel(command, file, model, context, facts)
+        snapshots = self._open_snapshots(command)
+        return LoadedModel(command, file, model, context, facts, snapshots)
+
+    def _open_snapshots(self, command: Load) -> Snapshots | None:
+        """The kept memory of this model, if any is to be kept; a fault only costs reading."""
+        if not command.snapshot_folder or command.snapshot_limit_bytes <= 0:
+            return None
+        try:
+            identity = identify_model(command.path, self._library.version)
+            return Snapshots(Path(command.snapshot_folder), identity, command.snapshot_limit_bytes)
+        except OSError as error:
+            log.warning("no conversation's memory is kept (errno %s)", error.errno)
+            return None
 
     def _try_placements(
         self,

@@ -92,6 +92,9 @@ class Load(Frozen, frozen=True, kw_only=True):
     model_id: str
     path: str
     options: LoadOptions = LoadOptions()
+    snapshot_folder: str = ""
+    """Where KV memory may be kept between starts; empty keeps none."""
+    snapshot_limit_bytes: int = 0
 
 
 class Unload(Frozen, frozen=True, kw_only=True):
@@ -111,6 +114,8 @@ class Generate(Frozen, frozen=True, kw_only=True):
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     continue_last: bool = False
+    scope: str = ""
+    """What the reply belongs to, for whoever deletes snapshots: the conversation's id."""
 
 
 class Cancel(Frozen, frozen=True, kw_only=True):

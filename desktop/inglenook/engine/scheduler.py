@@ -111,6 +111,10 @@ class Scheduler:
         self.fail_all(error)
         self._slots.forget_all()
 
+    def rest(self) -> bool:
+        """Use an idle moment to put a conversation's memory on the disk; False: none is left."""
+        return self._slots.save_next()
+
     def step(self) -> None:
         """Admit what fits, decode one batch, and hand on what it gave."""
         self._admit()

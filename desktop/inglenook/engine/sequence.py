@@ -7,11 +7,15 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from inglenook.engine.llama import Context, Sampler
+from inglenook.engine.prefix import count_common
 from inglenook.engine.protocol import Generate, Meter, Timings, Usage
 from inglenook.engine.text import TextStream
+
+if TYPE_CHECKING:
+    from inglenook.engine.snapshots import Snapshots
 
 METER_EVERY_S: Final = 0.2
 _METER_WINDOW_S: Final = 1.0
@@ -132,6 +136,9 @@ class Slot:
     n_past: int = 0
     run: Run | None = None
     used_at: int = 0
+    scope: str = ""
+    is_unsaved: bool = False
+    """Whether a reply has lived in it since its memory was last put on the disk."""
 
     @property
     def is_free(self) -> bool:
@@ -143,23 +150,19 @@ class Slot:
         return count_common(self.tokens, tokens, self.n_past)
 
 
-def count_common(first: Sequence[int], second: Sequence[int], limit: int) -> int:
-    """Length of the longest common beginning, at most `limit`: halving, on slices compared in C."""
-    low, high = 0, min(len(first), len(second), limit)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if first[low:middle] == second[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
 class Slots:
     """All sequences of one context: finds the best place for a prompt, trims, forgets."""
 
-    def __init__(self, context: Context, n_swa: int, *, is_recurrent: bool) -> None:
+    def __init__(
+        self,
+        context: Context,
+        n_swa: int,
+        *,
+        is_recurrent: bool,
+        snapshots: "Snapshots | None" = None,
+    ) -> None:
         self._context = context
+        self._snapshots = snapshots
         self._n_swa = n_swa
         self.is_recurrent = is_recurrent
         self._n_uses = 0
@@ -180,11 +183,14 @@ class Slots:
             return False
         source = max(self.all, key=lambda s: (s.count_shared(run.tokens), s.is_free))
         n_shared = min(source.count_shared(run.tokens), len(run.tokens) - 1)
-        target = self._choose_target(free, source, n_shared)
-        if target is source:
+        target = self._restore(run, free, source, n_shared)
+        if target is not None:
+            n_shared = target.n_past
+        elif (target := self._choose_target(free, source, n_shared)) is source:
             n_shared = self._trim(target, n_shared)
         else:
             n_shared = self._share(source, target, n_shared)
+        target.scope = run.command.scope
         target.tokens, target.n_past, target.run = run.tokens, n_shared, run
         run.slot = target
         self._make_room(len(run.tokens) + 1 - n_shared)
@@ -197,7 +203,22 @@ class Slots:
         if slot is not None:
             slot.tokens = run.tokens[: slot.n_past]
             slot.run = None
+            slot.is_unsaved = True
             self._touch(slot)
+
+    def save_next(self) -> bool:
+        """Put one idle conversation's memory on the disk; False when all that matters is there."""
+        snapshots = self._snapshots
+        for slot in self.all:
+            if snapshots is None or not slot.is_free or not slot.is_unsaved:
+                continue
+            slot.is_unsaved = False
+            tokens = slot.tokens[: slot.n_past]
+            n_bytes = self._context.count_state_bytes(slot.seq_id) if tokens else 0
+            if snapshots.wants(tokens, n_bytes):
+                snapshots.keep(slot.scope, tokens, self._context.save_state(slot.seq_id))
+                return True
+        return False
 
     def forget(self, slot: Slot) -> None:
         """Drop what a slot remembers; a run in it will be read again."""
@@ -226,6 +247,30 @@ class Slots:
                 self.forget(slot)
             elif n_held > slot.n_past:
                 slot.n_past = self._trim_to(slot, slot.n_past)
+
+    def _restore(self, run: Run, free: list[Slot], source: Slot, n_shared: int) -> Slot | None:
+        """Fill a slot from the disk where that saves more reading than what is in memory."""
+        snapshots = self._snapshots
+        is_whole = self.is_recurrent or bool(self._n_swa)
+        found = snapshots and snapshots.find(
+            run.tokens, n_shared, self._context.n_ctx, is_whole=is_whole
+        )
+        if snapshots is None or not found or not self._can_fit(len(found[0].tokens)):
+            return None
+        snapshot, n_kept = found
+        data = snapshots.read(snapshot)
+        if data is None:
+            return None
+        others = [slot for slot in free if slot is not source]
+        target = min(others or free, key=lambda slot: (slot.n_past > 0, slot.used_at))
+        self.forget(target)
+        self._make_room(len(snapshot.tokens))
+        if not self._context.load_state(target.seq_id, data):
+            snapshots.drop(snapshot)
+            return None
+        target.tokens, target.n_past = snapshot.tokens.tolist(), len(snapshot.tokens)
+        target.n_past = self._trim(target, n_kept)
+        return target
 
     def _choose_target(self, free: list[Slot], source: Slot, n_shared: int) -> Slot:
         """Go on in place when that loses little; else an empty or the longest unused slot."""

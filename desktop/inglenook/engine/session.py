@@ -69,17 +69,31 @@ class Session:
     """A loaded model at work. `facts` is what `Loaded` says of it."""
 
     def __init__(
-        self, loaded: LoadedModel, renderer: TemplateRenderer, emit: Callable[[Event], None]
+        self,
+        loaded: LoadedModel,
+        renderer: TemplateRenderer,
+        emit: Callable[[Event], None],
     ) -> None:
         model = loaded.model
         self.loaded = loaded
         self.maker = PromptMaker(model.vocab, model.chat_template, renderer)
         self.facts = msgspec.structs.replace(loaded.facts, template_note=self.maker.note)
-        slots = Slots(loaded.context, model.n_swa, is_recurrent=model.is_recurrent)
+        slots = Slots(
+            loaded.context,
+            model.n_swa,
+            is_recurrent=model.is_recurrent,
+            snapshots=loaded.snapshots,
+        )
         self.scheduler = Scheduler(
             loaded.context, model.vocab, slots, emit, loaded.command.model_id, _make_paces(loaded)
         )
         self._recommended = model.metadata(_TEMPERATURE_KEY)
+
+    def close(self) -> None:
+        """Keep what conversations have in memory, then free all."""
+        while self.scheduler.rest():
+            pass
+        self.loaded.close()
 
     def check(self, command: Generate, n_pending: int) -> None:
         """Raise `EngineError` for a reply that must not begin."""

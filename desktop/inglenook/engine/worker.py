@@ -40,6 +40,8 @@ from inglenook.engine.template import TemplateRenderer
 
 log = logging.getLogger(__name__)
 native_log = logging.getLogger("inglenook.engine.native")
+_REST_AFTER_S = 1.5
+"""So long after the last step an idle moment is used to keep memory on the disk."""
 _LEVELS = {"error": logging.INFO, "fatal": logging.ERROR}
 
 
@@ -66,6 +68,7 @@ class Worker:
         self._load_error: ModelError | None = None
         self._journal: Journal | None = None
         self._is_closed = False
+        self._may_rest = False
         self._thread = threading.Thread(target=self._serve, name="engine-worker", daemon=True)
 
     @property
@@ -162,10 +165,15 @@ class Worker:
             session = self._session
             if session is not None:
                 session.loaded.context.allow()
-            item = self._take(waits=session is None or not session.scheduler.has_work)
+            is_idle = session is None or not session.scheduler.has_work
+            item = self._take(waits=is_idle, limit_s=_REST_AFTER_S if self._may_rest else None)
+            self._may_rest = self._may_rest or not is_idle
             try:
                 if item is None and session is not None:
-                    session.scheduler.step()
+                    if is_idle:
+                        self._may_rest = session.scheduler.rest()
+                    else:
+                        session.scheduler.step()
                 elif isinstance(item, Shutdown):
                     return
                 elif item is not None:
@@ -174,10 +182,11 @@ class Worker:
                 log.exception("the engine failed on %s", type(item).__name__)
                 self._recover(item, error)
 
-    def _take(self, *, waits: bool) -> Command | _Prepared | None:
+    def _take(self, *, waits: bool, limit_s: float | None = None) -> Command | _Prepared | None:
+        """The next item; None where there is none and none is waited for, or not any longer."""
         with self._changed:
             if waits:
-                self._changed.wait_for(lambda: bool(self._inbox))
+                self._changed.wait_for(lambda: bool(self._inbox), limit_s)
             return self._inbox.popleft() if self._inbox else None
 
     def _handle(
@@ -276,7 +285,7 @@ class Worker:
         for event in ended:
             if event is not None:
                 self._emit(event)
-        session.loaded.close()
+        session.close()
 
     # --- replies ---
 

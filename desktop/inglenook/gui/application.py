@@ -31,9 +31,6 @@ from inglenook.gui.window import MainWindow
 
 log = logging.getLogger(__name__)
 
-SWITCH_S: Final = 0.001
-"""How long a thread keeps the interpreter while others wait; Python's own 5 ms is felt."""
-
 ENDING_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -73,7 +70,6 @@ def make_application() -> QApplication:
     existing = QApplication.instance()
     if isinstance(existing, QApplication):
         return existing
-    sys.setswitchinterval(SWITCH_S)
     QApplication.setAttribute(Qt.ApplicationAttribute.AA_DontShowIconsInMenus, False)
     application = QApplication(["inglenook"])
     application.setApplicationName("inglenook")

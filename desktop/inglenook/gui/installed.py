@@ -27,7 +27,12 @@ class InstalledModels(QObject):
 
     def reload(self) -> None:
         """List anew."""
-        self._tasks.run(self._app.library.list, self._on_listed, owner=self)
+
+        def work() -> tuple[InstalledModel, ...]:
+            # The library is named here: its first use opens the store, and may wait for that.
+            return tuple(self._app.library.list())
+
+        self._tasks.run(work, self._on_listed, owner=self)
 
     def find(self, model_id: str) -> InstalledModel | None:
         """The installed model of an id."""

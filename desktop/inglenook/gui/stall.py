@@ -39,8 +39,9 @@ class StallRecorder(QObject):
         self._longest = Stall(0.0, "")
         self._n_stalls = 0
         self._is_busy = False
-        self._longest_busy_s = 0.0
+        self._longest_busy_s = self._most_work_s = 0.0
         self._beat_at = time.monotonic()
+        self._worked_s = time.thread_time()
         self._place = ""
         self._is_beating = threading.Event()
         self._is_closed = False
@@ -75,10 +76,13 @@ class StallRecorder(QObject):
     def set_busy(self, is_busy: bool) -> None:
         """Keep beating in the background while replies are written; tell how long it blocked."""
         if is_busy and not self._is_busy:
-            self._longest_busy_s = 0.0
+            self._longest_busy_s = self._most_work_s = 0.0
         elif self._is_busy and not is_busy:
-            longest_ms = self._longest_busy_s * 1000
-            log.debug("longest block while replies were written: %.0f ms", longest_ms)
+            log.debug(
+                "longest block while replies were written: %.0f ms; most work at once: %.0f ms",
+                self._longest_busy_s * 1000,
+                self._most_work_s * 1000,
+            )
         self._is_busy = is_busy
         self._adjust()
 
@@ -101,6 +105,7 @@ class StallRecorder(QObject):
         if is_active or self._is_busy:
             if not self._timer.isActive():
                 self._beat_at = time.monotonic()
+                self._worked_s = time.thread_time()
                 self._timer.start()
                 self._is_beating.set()
         else:
@@ -111,12 +116,21 @@ class StallRecorder(QObject):
         now_s = time.monotonic()
         length_s = now_s - self._beat_at - BEAT_S
         self._beat_at = now_s
+        before_s, self._worked_s = self._worked_s, time.thread_time()
+        work_s = self._worked_s - before_s
         self._longest_busy_s = max(self._longest_busy_s, length_s)
+        self._most_work_s = max(self._most_work_s, work_s)
         place, self._place = self._place, ""
         if length_s <= LIMIT_S:
             return
         self._n_stalls += 1
-        log.warning("the window's thread was blocked for %.0f ms in %s", length_s * 1000, place)
+        # Little work in a long block: other threads or programs had the processor meanwhile.
+        log.warning(
+            "the window's thread was blocked for %.0f ms (%.0f ms of work) in %s",
+            length_s * 1000,
+            work_s * 1000,
+            place,
+        )
         if length_s > self._longest.length_s:
             self._longest = Stall(length_s, place)
 

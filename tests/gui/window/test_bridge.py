@@ -119,6 +119,25 @@ def test_events_of_another_thread_arrive_in_order_and_not_too_often(
     bridge.close()
 
 
+def test_the_first_text_of_a_reply_does_not_wait(
+    bridge: Bridge, hub: EventHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inglenook.gui.bridge.DRAIN_S", 3600.0)
+    seen: list[str] = []
+    bridge.text_arrived.connect(lambda _run, piece, _n: seen.append(piece))
+    bridge.drain()  # the pause begins
+    hub.publish("of the window")
+    hub.publish(make_text("a", "x"))
+    wait_until(lambda: seen == ["x"])
+    hub.publish(make_text("a", "y"))
+    QTest.qWait(50)
+    assert seen == ["x"]
+    hub.publish(Failed(run_id="a", code="internal", message="m"))
+    hub.publish(make_text("a", "z"))
+    wait_until(lambda: seen == ["x", "y", "z"])
+    bridge.close()
+
+
 def test_nothing_arrives_after_close(bridge: Bridge, hub: EventHub) -> None:
     seen: list[object] = []
     bridge.happened.connect(seen.append)

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from inglenook.engine import scheduler as scheduler_module
 from inglenook.engine.llama import Context, Decoded, Sampler, Vocab
 from inglenook.engine.pace import Paces
+from inglenook.engine.prefix import count_common
 from inglenook.engine.protocol import Event, Failed, Finished, Text
 from inglenook.engine.scheduler import Scheduler
-from inglenook.engine.sequence import Clock, Run, Slots, count_common
+from inglenook.engine.sequence import Clock, Run, Slots
 from inglenook.engine.text import TextStream
 from support.recorder import make_generate
 

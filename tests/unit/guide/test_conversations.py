@@ -3,13 +3,15 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from recipe import frames, murk, noise
+from recipe import elsewhere, frames, murk, noise
 from recipe.baseline import NearestPhrasing
 from recipe.conversations import (
     NOT_FOLLOWED,
+    OFF_TOPIC,
     Conversation,
     Generator,
     Mix,
+    piece_together,
     put_in_frame,
     roughen,
 )
@@ -152,3 +154,53 @@ def test_exams_ask_nothing_that_was_trained(corpus: Corpus, split: Split) -> Non
 def test_blind_questions_name_topics_that_exist(corpus: Corpus) -> None:
     path = GUIDE / "heldout" / "blind.txt"
     assert len(read_blind(path, corpus)) >= 100
+
+
+class StubJudge:
+    """Takes every question for one topic."""
+
+    def __init__(self, topic_id: str, certainty: float) -> None:
+        self.verdict = topic_id, certainty
+        self.asked: list[str] = []
+
+    def judge(self, text: str) -> tuple[str, float]:
+        self.asked.append(text)
+        return self.verdict
+
+
+@pytest.mark.parametrize(
+    ("certainty", "wanted"), [(0.9, "app-stop"), (0.05, NOT_FOLLOWED)], ids=["sure", "unsure"]
+)
+def test_pieced_questions_are_answered_as_the_judge_takes_them(
+    corpus: Corpus, split: Split, certainty: float, wanted: str
+) -> None:
+    judge = StubJudge("app-stop", certainty)
+    mix = Mix(murk=0.0, off_topic=0.0, pieced=1.0, multi_turn=0.0, long=0.0)
+    generator = Generator(corpus, split, Random(7), mix, judge)
+    exchanges = [generator.draw().exchanges[0] for _ in range(50)]
+    assert {exchange.topic_id for exchange in exchanges} == {wanted}
+    assert [exchange.user for exchange in exchanges] == judge.asked
+
+
+def test_pieces_are_of_both_phrasings() -> None:
+    rng = Random(8)
+    pieced = {piece_together("stop the reply", "halt this answer", rng) for _ in range(200)}
+    assert "stop this answer" in pieced
+    assert all(pieced)
+
+
+def test_questions_about_elsewhere_are_off_topic(corpus: Corpus, split: Split) -> None:
+    rng = Random(9)
+    asked = [elsewhere.ask_elsewhere(rng) for _ in range(500)]
+    assert not any("{" in ask for ask in asked)
+    assert len(set(asked)) > 450
+    mix = Mix(murk=0.0, off_topic=1.0, elsewhere=1.0, multi_turn=0.0, long=0.0)
+    topics = {c.exchanges[0].topic_id for c in draw(corpus, split, 10, 50, mix)}
+    assert topics == {OFF_TOPIC}
+
+
+def test_every_effective_follow_up_is_on_one_side(corpus: Corpus, split: Split) -> None:
+    for answer_id in corpus.answer_ids():
+        together = {*split.train_follows[answer_id], *split.report_follows[answer_id]}
+        assert together == set(corpus.followers_of(answer_id))
+        assert not set(split.train_follows[answer_id]) & set(split.report_follows[answer_id])

@@ -79,6 +79,24 @@ def test_a_topic_may_be_answered_by_another_over_two_steps(tmp_path: Path) -> No
     assert find_faults(corpus) == []
 
 
+def test_topics_of_one_answer_share_their_follow_ups(tmp_path: Path) -> None:
+    follow = "== follow\n{} -> app-a\nwhy? -> {}\n"
+    write_topic(
+        tmp_path, "app-b", "title: b\n== ask\ntwo\n== say\nB.\n" + follow.format("so", "app-a")
+    )
+    write_topic(
+        tmp_path,
+        "app-a",
+        "title: a\nanswers: app-b\n== ask\none\n" + follow.format("then", "app-b"),
+    )
+    follows = read_corpus(tmp_path).followers_of("app-a")
+    assert [(f.text, f.target) for f in follows] == [
+        ("so", "app-a"),
+        ("why?", "app-a"),
+        ("then", "app-a"),
+    ]
+
+
 def test_finds_answers_that_lead_in_a_circle(tmp_path: Path) -> None:
     write_topic(tmp_path, "app-a", "title: a\nanswers: app-b\n== ask\none")
     write_topic(tmp_path, "app-b", "title: b\nanswers: app-a\n== ask\ntwo")

@@ -6,8 +6,13 @@ from typing import Any
 import gguf
 import pytest
 from recipe.chatml import CONTROL_TOKENS, END, TEMPLATE, UNKNOWN
+from recipe.corpus import read_corpus
+from recipe.llama import GgufModel
 
-PATH = Path(__file__).parents[3] / "assets" / "guide.gguf"
+from inglenook.gui.starters import GUIDE_ID, Opening
+
+ROOT = Path(__file__).parents[3]
+PATH = ROOT / "assets" / "guide.gguf"
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +70,14 @@ def test_tensors_are_tied_and_norms_exact(reader: gguf.GGUFReader) -> None:
     assert "output.weight" not in kinds
     norms = {kind for name, kind in kinds.items() if "norm" in name}
     assert norms == {gguf.GGMLQuantizationType.F32}
+
+
+def test_answers_the_questions_that_the_app_offers() -> None:
+    corpus = read_corpus(ROOT / "packaging" / "guide" / "corpus")
+    _, starters = Opening().make(GUIDE_ID)
+    model = GgufModel(PATH, n_threads=1)
+    prompts = [model.lay_out(None, [], ask) for ask in starters]
+    replies = [model.detokenize(ids) for ids in model.answer_all(prompts)]
+    model.close()
+    topics = ("talk-help", "mod-bigger", "inf-tokens-per-second")
+    assert replies == [corpus.says_of(topic)[0] for topic in topics]

@@ -112,9 +112,8 @@ class DeletedConversations(QWidget):
         )
 
     def _delete(self, conversation_id: str) -> None:
-        store = self._app.store
         self._tasks.run(
-            lambda: store.delete_forever(conversation_id),
+            lambda: self._app.chat.delete_forever(conversation_id),
             lambda _: self.reload(),
             owner=self,
             in_order=True,

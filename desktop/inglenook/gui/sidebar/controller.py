@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from inglenook.app import App
 from inglenook.base.network import NetworkUsed
@@ -20,9 +20,6 @@ from inglenook.gui.tasks import Tasks
 from inglenook.store.records import Conversation
 
 log = logging.getLogger(__name__)
-
-RELOAD_MS = 150
-"""A message that was sent changes the list too, which can wait until its reply has begun."""
 
 
 class SidebarController(QObject):
@@ -45,8 +42,6 @@ class SidebarController(QObject):
         self._search = ""
         self._generation = 0
         self._open_id: str | None = None
-        self._later = QTimer(self, singleShot=True, interval=RELOAD_MS)
-        self._later.timeout.connect(self.reload)
         sidebar.search_changed.connect(self._on_search_changed)
         sidebar.renamed.connect(self._on_renamed)
         sidebar.pin_requested.connect(self._on_pin_requested)
@@ -144,8 +139,7 @@ class SidebarController(QObject):
     def _on_event(self, event: object) -> None:
         match event:
             case ConversationsChanged():
-                if not self._later.isActive():
-                    self._later.start()
+                self.reload()
             case NetworkUsed() | SettingChanged(key="privacy.offline"):
                 self.update_lamp()
             case _:

@@ -1,0 +1,93 @@
+"""The start: what waits for the first paint, and what a person may do before all is there."""
+
+import builtins
+import sys
+
+import pytest
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QWidget
+
+from inglenook.app import GUIDE_ID
+from inglenook.engine.protocol import Load
+from inglenook.gui import first_paint
+from inglenook.gui.first_paint import FirstPaint
+from support.window import WindowKit, wait_until
+
+
+@pytest.fixture
+def widget(qapp: QApplication) -> QWidget:
+    return QWidget()
+
+
+def watch(widget: QWidget) -> list[bool]:
+    answers: list[bool] = []
+    first = FirstPaint(widget, widget)
+    first.answered.connect(answers.append)
+    return answers
+
+
+def test_a_painted_window_answers_once(widget: QWidget) -> None:
+    answers = watch(widget)
+    widget.show()
+    wait_until(lambda: bool(answers))
+    widget.repaint()
+    QTest.qWait(50)
+    assert answers == [True]
+    widget.deleteLater()
+
+
+def test_a_hidden_window_does_not_hold_the_start_up(
+    widget: QWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_paint, "HIDDEN_WAIT_MS", 20)
+    answers = watch(widget)
+    wait_until(lambda: bool(answers))
+    assert answers == [False]
+    widget.deleteLater()
+
+
+def test_an_import_does_not_read_the_source_of_what_it_imports(kit: WindowKit) -> None:
+    assert "PySide6.QtCore" in sys.modules
+    assert builtins.__import__.__name__ != "__feature_import__"
+
+
+def test_the_guide_is_loaded_as_the_first_prompt_wants_it(kit: WindowKit) -> None:
+    kit.ask_and_wait("hello")
+    loads = [command for command in kit.engine.commands if isinstance(command, Load)]
+    assert len(loads) == 2
+    assert loads[0].model_id == GUIDE_ID
+    assert loads[0] == loads[1], "or the engine would load it twice"
+
+
+def test_what_is_begun_before_the_last_conversation_has_come_stays(kit: WindowKit) -> None:
+    kit.ask_and_wait("the old one")
+    old = kit.window.chat.conversation_id
+    assert old is not None
+    kit.window.chat.open_new()
+    kit.window.chat.open_last(old)
+    kit.ask("the new one")
+    wait_until(lambda: len(kit.messages()) == 2 and kit.is_idle())
+    QTest.qWait(100)
+    assert kit.messages()[0].content == "the new one"
+
+
+def test_what_is_typed_before_the_last_conversation_has_come_stays(kit: WindowKit) -> None:
+    kit.ask_and_wait("the old one")
+    old = kit.window.chat.conversation_id
+    assert old is not None
+    kit.window.chat.open_new(greets=False)
+    kit.window.chat.open_last(old)
+    kit.window.chat_page.composer.set_text("half a thought")
+    wait_until(kit.window.chat_page.transcript.empty_state.isVisible)
+    assert kit.window.chat.conversation_id is None
+    assert kit.window.chat_page.composer.text() == "half a thought"
+
+
+def test_the_last_conversation_opens_where_nothing_was_begun(kit: WindowKit) -> None:
+    kit.ask_and_wait("the old one")
+    old = kit.window.chat.conversation_id
+    assert old is not None
+    kit.window.chat.open_new(greets=False)
+    kit.window.chat.open_last(old)
+    wait_until(lambda: kit.window.chat.conversation_id == old)
+    assert kit.messages()[0].content == "the old one"
