@@ -1,12 +1,15 @@
 """The installed program, and models that are slow or strange enough for what a test needs."""
 
 import os
-from collections.abc import Callable
+import string
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from support.desktop import Desktop, list_missing, open_desktop
 from support.program import Program
+from support.scripted_gguf import write_scripted_gguf
 from support.tiny_gguf import write_tiny_gguf
 
 
@@ -38,6 +41,26 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+@pytest.fixture(scope="session")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that writes short plain words, the same ones each time, for many seconds."""
+    words = [f"{a}{b} " for a in string.ascii_lowercase for b in string.ascii_lowercase]
+    path = tmp_path_factory.mktemp("models") / "steady.gguf"
+    return write_scripted_gguf(path, words, n_layers=8, n_embd=384, never_ends=True, name="Steady")
+
+
+@pytest.fixture(scope="session")
+def desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desktop]:
+    """A desktop on a display of its own, for all windows one after the other."""
+    if missing := list_missing():
+        reason = f"not installed: {', '.join(missing)} (make test installs what tests need)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with open_desktop(tmp_path_factory.mktemp("frames")) as opened:
+        yield opened
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
     """The program on a profile of its own."""
@@ -52,3 +75,9 @@ def make_program(tmp_path: Path) -> Callable[..., Program]:
         return Program(tmp_path / "home", **env)
 
     return make
+
+
+@pytest.fixture
+def window_program(make_program: Callable[..., Program], desktop: Desktop) -> Program:
+    """The program on a profile of its own, told of the desktop."""
+    return make_program(**desktop.env)

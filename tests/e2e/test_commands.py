@@ -119,7 +119,7 @@ def test_ctrl_c_keeps_what_was_written(program: Program, slow: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_g01_a_signal_ends_it_in_order(
+def test_G01_a_signal_ends_it_in_order(
     program: Program, slow: Path, number: signal.Signals
 ) -> None:
     with program.start("ask", "--model", str(slow), "the sea") as process:

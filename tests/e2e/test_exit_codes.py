@@ -11,11 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from inglenook.base.events import EventHub
-from inglenook.base.paths import find_profile
-from inglenook.base.settings import Settings
-from inglenook.store.store import Store
 from support.program import Ended, Program, find_engine, read_some
+from support.stored import choose
 from support.tiny_gguf import write_tiny_gguf
 
 MAX_WORDS = 60
@@ -208,20 +205,11 @@ def test_4_working_offline(make_program: Callable[..., Program]) -> None:
         address = f"http://127.0.0.1:{door.getsockname()[1]}"
         program = make_program(HF_ENDPOINT=address, NO_PROXY="127.0.0.1")
         assert program.run("list").code == 0
-        choose(program, "privacy.offline", True)
+        choose(program, privacy__offline=True)
         error = check_refusal(program.run("--json", "pull", "maker/Tiny-GGUF"), 4)
         with pytest.raises(TimeoutError):
             door.accept()
     assert "ffline" in error["error"] + error["hint"]
-
-
-def choose(program: Program, key: str, value: object) -> None:
-    """Choose a setting, as the settings page does."""
-    store = Store.open(find_profile(program.home).database)
-    try:
-        Settings(store.load_settings, store.save_setting, EventHub()).set(key, value)
-    finally:
-        store.close()
 
 
 # --- 5: the engine ---

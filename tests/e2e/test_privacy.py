@@ -17,7 +17,7 @@ from support.program import Program, find_engine, interrupt, read_modes, read_so
 CANARY = "xylophonkanarienvogel"
 
 
-def test_f10_no_network_at_start_nor_in_a_reply(program: Program, tmp_path: Path) -> None:
+def test_F10_no_network_at_start_nor_in_a_reply(program: Program, tmp_path: Path) -> None:
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
@@ -39,7 +39,7 @@ def test_f10_no_network_at_start_nor_in_a_reply(program: Program, tmp_path: Path
     assert not re.findall(r".*AF_INET.*", calls)
 
 
-def test_d09_without_any_network(program: Program) -> None:
+def test_D09_without_any_network(program: Program) -> None:
     wrapper = ["unshare", "-rn"]
     probe = subprocess.run([*wrapper, "true"], capture_output=True, check=False)
     if probe.returncode:
@@ -49,7 +49,7 @@ def test_d09_without_any_network(program: Program) -> None:
     assert ended.out.strip()
 
 
-def test_f11_everything_is_the_owners_alone(
+def test_F11_everything_is_the_owners_alone(
     make_program: Callable[..., Program], slow: Path, tiny: Path
 ) -> None:
     with LoopbackHub() as hub:
@@ -85,7 +85,7 @@ def check_modes(home: Path, wanted: tuple[str, ...]) -> None:
         assert mode & ~allowed == 0, f"{path} is {mode:o}"
 
 
-def test_f11_a_home_that_was_open_is_closed(program: Program) -> None:
+def test_F11_a_home_that_was_open_is_closed(program: Program) -> None:
     for folder in ("data", "models", "cache", "logs"):
         (program.home / folder).mkdir(parents=True)
         (program.home / folder).chmod(0o755)
@@ -94,7 +94,7 @@ def test_f11_a_home_that_was_open_is_closed(program: Program) -> None:
         assert (program.home / folder).stat().st_mode & 0o777 == 0o700
 
 
-def test_f08_what_is_said_stays_in_the_database(
+def test_F08_what_is_said_stays_in_the_database(
     make_program: Callable[..., Program], slow: Path, tmp_path: Path
 ) -> None:
     program = make_program(INGLENOOK_LOG="DEBUG", TMPDIR=str(tmp_path / "tmp"))
@@ -131,7 +131,7 @@ def find_holders(folder: Path, canary: bytes) -> list[Path]:
     return holders
 
 
-def test_f09_the_engine_leaves_no_core_behind(program: Program, slow: Path) -> None:
+def test_F09_the_engine_leaves_no_core_behind(program: Program, slow: Path) -> None:
     with program.start("ask", "--model", str(slow), "the sea") as process:
         read_some(process, 30)
         engine = find_engine(process.pid)

@@ -164,7 +164,7 @@ def test_new_begins_another_conversation(program: Program) -> None:
     assert second["messages"][0]["content"] == "two \nlines"
 
 
-def test_b01_the_engine_dies_and_the_conversation_goes_on(program: Program, slow: Path) -> None:
+def test_B01_the_engine_dies_and_the_conversation_goes_on(program: Program, slow: Path) -> None:
     with open_terminal(program, str(slow)) as terminal:
         begin(terminal, "the sea")
         engine = find_engine(terminal.pid)
@@ -180,7 +180,7 @@ def test_b01_the_engine_dies_and_the_conversation_goes_on(program: Program, slow
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_g01_a_closed_terminal_ends_everything(
+def test_G01_a_closed_terminal_ends_everything(
     program: Program, slow: Path, number: signal.Signals
 ) -> None:
     with open_terminal(program, str(slow)) as terminal:

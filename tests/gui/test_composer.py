@@ -115,7 +115,7 @@ def test_pasting_takes_the_plain_text(composer: Composer) -> None:
     assert composer.text() == "plain"
 
 
-def test_b07_too_long_a_paste_is_refused_with_a_sentence(composer: Composer) -> None:
+def test_B07_too_long_a_paste_is_refused_with_a_sentence(composer: Composer) -> None:
     composer.set_text("kept")
     paste(composer, "x" * (LENGTH_LIMIT + 1))
     assert composer.text() == "kept"
@@ -124,7 +124,7 @@ def test_b07_too_long_a_paste_is_refused_with_a_sentence(composer: Composer) -> 
     assert "2,000,001 characters" in notice.text()
 
 
-def test_f04_a_huge_line_is_taken_quickly_and_given_back_whole(composer: Composer) -> None:
+def test_F04_a_huge_line_is_taken_quickly_and_given_back_whole(composer: Composer) -> None:
     text = "start\n" + "x" * 1_000_000 + "\nend"
     started = time.thread_time()
     paste(composer, text)
@@ -137,7 +137,7 @@ def test_f04_a_huge_line_is_taken_quickly_and_given_back_whole(composer: Compose
     assert composer.input.createMimeDataFromSelection().text() == text
 
 
-def test_b10_lone_surrogates_cannot_enter(composer: Composer) -> None:
+def test_B10_lone_surrogates_cannot_enter(composer: Composer) -> None:
     composer.set_text("a\ud800b")
     composer.text().encode("utf-8")
 

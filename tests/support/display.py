@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 PROGRAM = "Xvfb"
 
@@ -15,11 +16,16 @@ def has_xvfb() -> bool:
 
 
 @contextmanager
-def open_display(width: int = 1400, height: int = 900) -> Iterator[str]:
-    """Start Xvfb, which chooses a free display by itself; yields its name, for example ":99"."""
+def open_display(width: int = 1400, height: int = 900, frames: Path | None = None) -> Iterator[str]:
+    """Start Xvfb, which chooses a free display by itself; yields its name, for example ":99".
+
+    With `frames`, what is on the screen can be read from the file Xvfb_screen0 in that folder.
+    """
     reader, writer = os.pipe()
     size = f"{width}x{height}x24"
     command = [PROGRAM, "-displayfd", str(writer), "-screen", "0", size, "-nolisten", "tcp"]
+    if frames is not None:
+        command += ["-fbdir", str(frames)]
     process = subprocess.Popen(
         [*command, "-noreset", "-ac"], pass_fds=(writer,), stderr=subprocess.DEVNULL
     )

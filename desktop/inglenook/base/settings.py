@@ -192,6 +192,14 @@ _DECLARED: Final = (
         optional=True,
     ),
     _setting(
+        "engine.reads_ahead",
+        bool,
+        True,
+        "Read while you type",
+        "The model reads a conversation when it is opened and your message as you write it, so "
+        "that the reply begins at once. Never on battery.",
+    ),
+    _setting(
         "engine.snapshot_gb",
         float,
         2.0,

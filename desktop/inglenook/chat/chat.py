@@ -27,7 +27,8 @@ from inglenook.chat.journal import FLUSH_S, Journal
 from inglenook.chat.marks import ModelLibrary, ModelMarks
 from inglenook.chat.options import ReplyOptions, choose_max_tokens, make_load, make_sampling
 from inglenook.chat.prompt import build_prompt, make_title
-from inglenook.engine.protocol import Generate, Load
+from inglenook.engine.machine import is_on_battery
+from inglenook.engine.protocol import Generate, Load, PromptMessage, ReadAhead
 from inglenook.engine.seam import Engine
 from inglenook.engine.snapshots import remove_scopes
 from inglenook.store.records import Conversation, Message
@@ -75,6 +76,7 @@ class Chat:
         self._lock = threading.RLock()
         self._is_closing = threading.Event()
         self._purger: threading.Thread | None = None
+        self._engine = engine
         self._dispatcher = Dispatcher(engine, hub.publish)
         self._journal = Journal(store, hub.publish, self._dispatcher.stop, flush_s=flush_s)
         # The journal hears first: when others hear that a run ended, its text is in good hands.
@@ -222,6 +224,25 @@ class Chat:
         self._store.delete_forever(conversation_id)
         self._forget_snapshots()
 
+    def read_ahead(self, conversation_id: str | None, draft: str) -> None:
+        """Let the engine read what the next prompt will begin with, while nothing else is to do.
+
+        Only for the model that is in memory; whatever cannot be read ahead is read when asked.
+        """
+        loaded = self._engine.state.loaded
+        if loaded is None or self.live_runs() or not self._settings.get("engine.reads_ahead"):
+            return
+        conversation = self._store.get_conversation(conversation_id) if conversation_id else None
+        model_id = self._name_model(conversation) if conversation is not None else loaded.model_id
+        if model_id != loaded.model_id or is_on_battery():
+            return
+        thread = self._store.thread(conversation.id) if conversation is not None else ()
+        system = self._choose_system_prompt(conversation, _SETTINGS_ONLY)
+        messages = build_prompt(system, thread)
+        if draft.strip():
+            messages += (PromptMessage("user", draft),)
+        self._engine.submit(ReadAhead(messages=messages, scope=conversation_id or ""))
+
     def recover(self, *, keep_trash: timedelta = TRASH_KEPT) -> tuple[str, ...]:
         """Mark the replies that a crash cut off, and begin to empty the trash of what is too old.
 
@@ -320,10 +341,12 @@ class Chat:
                 if self._is_closing.wait(_BUSY_STEP_S):
                     raise
 
-    def _choose_system_prompt(self, conversation: Conversation, options: ReplyOptions) -> str:
+    def _choose_system_prompt(
+        self, conversation: Conversation | None, options: ReplyOptions
+    ) -> str:
         if options.system_prompt is not None:
             return options.system_prompt
-        if conversation.system_prompt is not None:
+        if conversation is not None and conversation.system_prompt is not None:
             return conversation.system_prompt
         return str(self._settings.get("replies.system_prompt"))
 

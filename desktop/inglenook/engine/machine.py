@@ -1,6 +1,6 @@
 """What the engine asks of the machine: how many threads to use, and whether it is at work.
 
-Called in the host, from the worker and the heartbeat threads.
+Called in the host, from the worker and the heartbeat threads, and by chat.
 """
 
 import os
@@ -22,6 +22,17 @@ def choose_threads(size_bytes: int) -> int:
     allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     n_cores = max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
     return min(n_cores, 1 + size_bytes // _BYTES_PER_THREAD)
+
+
+def is_on_battery() -> bool:
+    """Whether this machine runs on its battery now; False where it has none or does not say."""
+    import psutil
+
+    try:
+        battery = psutil.sensors_battery()
+    except (AttributeError, OSError):
+        return False
+    return battery is not None and battery.power_plugged is False
 
 
 def measure_work() -> tuple[float, int]:

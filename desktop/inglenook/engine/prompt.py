@@ -79,10 +79,14 @@ class PromptMaker:
         before, rest = (cleaned[:-1], cleaned[-1].content) if continue_last else (cleaned, "")
         return self._make(before, rest, add_generation_prompt=True)
 
+    def make_beginning(self, messages: Messages) -> list[int]:
+        """The tokens with which a prompt of these and later messages begins, or nearly."""
+        cleaned = [PromptMessage(m.role, clean_text(m.content)) for m in messages]
+        return self._make(cleaned, "", add_generation_prompt=False)
+
     def count(self, messages: Messages) -> int:
         """How many tokens the messages take under the template, without a reply's beginning."""
-        cleaned = [PromptMessage(m.role, clean_text(m.content)) for m in messages]
-        return len(self._make(cleaned, "", add_generation_prompt=False))
+        return len(self.make_beginning(messages))
 
     # --- rendering ---
 

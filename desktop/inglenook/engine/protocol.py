@@ -124,6 +124,16 @@ class Cancel(Frozen, frozen=True, kw_only=True):
     run_id: str
 
 
+class ReadAhead(Frozen, frozen=True, kw_only=True):
+    """Read what a prompt will probably begin with, while nothing else is to be done; not answered.
+
+    A later one takes its place; one without messages only ends it. Any reply goes first.
+    """
+
+    messages: tuple[PromptMessage, ...] = ()
+    scope: str = ""
+
+
 class CountTokens(Frozen, frozen=True, kw_only=True):
     """Count the tokens of messages under the model's template; answered by `TokenCount`."""
 
@@ -135,7 +145,7 @@ class Shutdown(Frozen, frozen=True, kw_only=True):
     """Cancel all runs, free the model, end the host."""
 
 
-type Command = Load | Unload | Generate | Cancel | CountTokens | Shutdown
+type Command = Load | Unload | Generate | Cancel | ReadAhead | CountTokens | Shutdown
 
 
 # --- events ---

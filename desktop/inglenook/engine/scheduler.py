@@ -22,7 +22,7 @@ from inglenook.engine.protocol import (
     Prefill,
     Text,
 )
-from inglenook.engine.sequence import Run, Slot, Slots
+from inglenook.engine.sequence import Reading, Run, Slot, Slots
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ _FIRST_CHUNK: Final = 128
 _MIN_CHUNK: Final = 32
 _STEP_ALONE_S: Final = 1.0
 _STEP_SHARED_S: Final = 0.2
+_STEP_AHEAD_S: Final = 0.15
 """How long a step that reads a prompt may last: alone, and while other replies wait for it."""
 
 
@@ -56,11 +57,58 @@ class Scheduler:
         self._live: list[Run] = []
         self._waiting: deque[Run] = deque()
         self._read_tps = 0.0
+        self._ahead: Reading | None = None
 
     @property
     def has_work(self) -> bool:
-        """Whether a step would do something."""
+        """Whether a reply waits for a step."""
         return bool(self._live or self._waiting)
+
+    @property
+    def is_reading_ahead(self) -> bool:
+        """Whether there is something to read while no reply waits."""
+        return self._ahead is not None
+
+    def read_ahead(self, tokens: list[int], scope: str) -> None:
+        """Take a prompt to read in idle moments, in place of the one before."""
+        self._end_ahead()
+        fits = _MIN_CHUNK <= len(tokens) < self._context.n_ctx
+        if fits and self._slots.can_cut and not self.has_work:
+            self._ahead = Reading(tokens, scope)
+
+    def step_ahead(self) -> None:
+        """Read a piece of what will probably be asked; short, for a reply may come any time."""
+        ahead = self._ahead
+        if ahead is None or (ahead.slot is None and not self._slots.place(ahead)):
+            self._ahead = None
+            return
+        slot = ahead.slot
+        assert slot is not None
+        # The last token is left: a reply needs one to decode.
+        budget = max(_MIN_CHUNK, int(self._read_tps * _STEP_AHEAD_S))
+        n_tokens = min(len(ahead.tokens) - 1 - slot.n_past, budget, self._batch.capacity)
+        if n_tokens <= 0:
+            self._end_ahead()
+            return
+        self._batch.clear()
+        self._batch.add_chunk(
+            ahead.tokens[slot.n_past : slot.n_past + n_tokens], slot.n_past, slot.seq_id
+        )
+        self._context.set_threads(self._paces.prefill.n_threads)
+        started = time.monotonic()
+        outcome = self._context.decode(self._batch)
+        if outcome is Decoded.DONE:
+            slot.n_past += n_tokens
+            self._note_speed(self._paces.prefill, n_tokens, time.monotonic() - started)
+            return
+        self._slots.resynchronise([slot])
+        self._end_ahead()
+
+    def _end_ahead(self) -> None:
+        """Leave what was read in memory, for the reply that may ask for it."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            self._slots.release(ahead)
 
     @property
     def n_waiting(self) -> int:
@@ -69,6 +117,7 @@ class Scheduler:
 
     def add(self, run: Run) -> None:
         """Queue a reply; fails it at once when its prompt does not fit the context."""
+        self._end_ahead()
         if run.n_prompt >= self._context.n_ctx:
             error = EngineError(
                 f"The conversation has {run.n_prompt:,} tokens, but this model's context holds "
@@ -98,6 +147,7 @@ class Scheduler:
 
     def cancel_all(self) -> None:
         """End every reply as stopped."""
+        self._end_ahead()
         for run in [*self._live, *self._waiting]:
             self._finish(run, "cancelled")
 

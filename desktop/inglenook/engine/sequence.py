@@ -64,6 +64,11 @@ class Run:
         """The id of the message that is written."""
         return self.command.run_id
 
+    @property
+    def scope(self) -> str:
+        """What the reply belongs to."""
+        return self.command.scope
+
     def count_token(self, now: float) -> None:
         """One more token was drawn."""
         clock = self.clock
@@ -128,13 +133,26 @@ class Run:
 
 
 @dataclass(slots=True)
+class Reading:
+    """A prompt that is read ahead of being asked for."""
+
+    tokens: list[int]
+    scope: str
+    slot: "Slot | None" = None
+
+
+type Tenant = Run | Reading
+"""Who can live in a slot."""
+
+
+@dataclass(slots=True)
 class Slot:
     """One sequence of KV memory: the first `n_past` of `tokens` are in it."""
 
     seq_id: int
     tokens: list[int] = field(default_factory=list)
     n_past: int = 0
-    run: Run | None = None
+    run: Tenant | None = None
     used_at: int = 0
     scope: str = ""
     is_unsaved: bool = False
@@ -169,11 +187,16 @@ class Slots:
         self.all = tuple(Slot(i) for i in range(context.n_seq_max))
 
     @property
+    def can_cut(self) -> bool:
+        """Whether a memory can be cut anywhere: only plain attention's can."""
+        return not self.is_recurrent and not self._n_swa
+
+    @property
     def n_used(self) -> int:
         """Tokens in memory; shared ones count more than once, so this is an upper bound."""
         return sum(slot.n_past for slot in self.all)
 
-    def place(self, run: Run) -> bool:
+    def place(self, run: Tenant) -> bool:
         """Give a run a slot with as much of its prompt as is remembered; False when it must wait.
 
         At least one token is left to decode, for its logits.
@@ -190,20 +213,20 @@ class Slots:
             n_shared = self._trim(target, n_shared)
         else:
             n_shared = self._share(source, target, n_shared)
-        target.scope = run.command.scope
+        target.scope = run.scope
         target.tokens, target.n_past, target.run = run.tokens, n_shared, run
         run.slot = target
         self._make_room(len(run.tokens) + 1 - n_shared)
         self._touch(target)
         return True
 
-    def release(self, run: Run) -> None:
+    def release(self, run: Tenant) -> None:
         """The run has ended: its slot remembers what was decoded."""
         slot, run.slot = run.slot, None
         if slot is not None:
             slot.tokens = run.tokens[: slot.n_past]
             slot.run = None
-            slot.is_unsaved = True
+            slot.is_unsaved = slot.is_unsaved or isinstance(run, Run)
             self._touch(slot)
 
     def save_next(self) -> bool:
@@ -248,12 +271,11 @@ class Slots:
             elif n_held > slot.n_past:
                 slot.n_past = self._trim_to(slot, slot.n_past)
 
-    def _restore(self, run: Run, free: list[Slot], source: Slot, n_shared: int) -> Slot | None:
+    def _restore(self, run: Tenant, free: list[Slot], source: Slot, n_shared: int) -> Slot | None:
         """Fill a slot from the disk where that saves more reading than what is in memory."""
         snapshots = self._snapshots
-        is_whole = self.is_recurrent or bool(self._n_swa)
         found = snapshots and snapshots.find(
-            run.tokens, n_shared, self._context.n_ctx, is_whole=is_whole
+            run.tokens, n_shared, self._context.n_ctx, is_whole=not self.can_cut
         )
         if snapshots is None or not found or not self._can_fit(len(found[0].tokens)):
             return None
@@ -304,7 +326,7 @@ class Slots:
     def _share(self, source: Slot, target: Slot, n_shared: int) -> int:
         """Let a slot begin with another's memory; only plain attention memory can be shared."""
         self.forget(target)
-        if not n_shared or self.is_recurrent or self._n_swa:
+        if not n_shared or not self.can_cut:
             return 0
         self._context.copy(source.seq_id, target.seq_id, n_shared)
         return n_shared

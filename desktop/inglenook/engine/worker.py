@@ -30,11 +30,13 @@ from inglenook.engine.protocol import (
     Load,
     LoadFailed,
     Loading,
+    ReadAhead,
     Shutdown,
     TokenCount,
     Unload,
     Unloaded,
 )
+from inglenook.engine.scheduler import Scheduler
 from inglenook.engine.session import Pending, Session
 from inglenook.engine.template import TemplateRenderer
 
@@ -54,12 +56,23 @@ class _Prepared:
     error: EngineError | None = None
 
 
+@dataclass(slots=True)
+class _Beginning:
+    """The prompt thread's answer about what may be read ahead."""
+
+    tokens: list[int]
+    scope: str
+
+
+type _Item = Command | _Prepared | _Beginning
+
+
 class Worker:
     """Runs commands in order on its own thread; cancels and aborted loads jump the queue."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
-        self._inbox: deque[Command | _Prepared] = deque()
+        self._inbox: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._pending: dict[str, Pending] = {}
         self._loading: Load | None = None
@@ -130,6 +143,8 @@ class Worker:
         session = self._session
         if session is None:
             return
+        if isinstance(command, Generate | ReadAhead) and session.scheduler.is_reading_ahead:
+            session.loaded.context.interrupt()  # What is read ahead makes way.
         ends_all = isinstance(command, Unload | Shutdown) or (
             isinstance(command, Load) and command != session.loaded.command
         )
@@ -165,15 +180,15 @@ class Worker:
             session = self._session
             if session is not None:
                 session.loaded.context.allow()
-            is_idle = session is None or not session.scheduler.has_work
-            item = self._take(waits=is_idle, limit_s=_REST_AFTER_S if self._may_rest else None)
-            self._may_rest = self._may_rest or not is_idle
+            is_busy = session is not None and session.scheduler.has_work
+            reads = session is not None and session.scheduler.is_reading_ahead
+            item = self._take(
+                waits=not is_busy and not reads, limit_s=_REST_AFTER_S if self._may_rest else None
+            )
+            self._may_rest = self._may_rest or is_busy or reads
             try:
                 if item is None and session is not None:
-                    if is_idle:
-                        self._may_rest = session.scheduler.rest()
-                    else:
-                        session.scheduler.step()
+                    self._work(session.scheduler)
                 elif isinstance(item, Shutdown):
                     return
                 elif item is not None:
@@ -182,7 +197,16 @@ class Worker:
                 log.exception("the engine failed on %s", type(item).__name__)
                 self._recover(item, error)
 
-    def _take(self, *, waits: bool, limit_s: float | None = None) -> Command | _Prepared | None:
+    def _work(self, scheduler: Scheduler) -> None:
+        """One step: replies first, then what may be asked soon, then what should be kept."""
+        if scheduler.has_work:
+            scheduler.step()
+        elif scheduler.is_reading_ahead:
+            scheduler.step_ahead()
+        else:
+            self._may_rest = scheduler.rest()
+
+    def _take(self, *, waits: bool, limit_s: float | None = None) -> _Item | None:
         """The next item; None where there is none and none is waited for, or not any longer."""
         with self._changed:
             if waits:
@@ -191,7 +215,7 @@ class Worker:
 
     def _handle(
         self,
-        item: Command | _Prepared,
+        item: _Item,
         loader: Loader,
         preparer: Preparer,
         renderer: TemplateRenderer,
@@ -209,6 +233,10 @@ class Worker:
                 self._begin(item)
             case Cancel() if self._session is not None:
                 self._session.scheduler.cancel(item.run_id)
+            case ReadAhead():
+                self._prepare_ahead(item, preparer)
+            case _Beginning() if self._session is not None:
+                self._session.scheduler.read_ahead(item.tokens, item.scope)
             case CountTokens():
                 self._count(item, preparer)
             case _:
@@ -312,6 +340,26 @@ class Worker:
 
         preparer.put(job)
 
+    def _prepare_ahead(self, command: ReadAhead, preparer: Preparer) -> None:
+        """Hand what is to be read ahead to the prompt thread; the newest wins."""
+        session = self._session
+        if session is None:
+            return
+        session.scheduler.read_ahead([], "")
+        maker = session.maker
+
+        def job() -> None:
+            try:
+                tokens = maker.make_beginning(command.messages)
+            except EngineError:
+                return
+            with self._changed:
+                self._inbox.append(_Beginning(tokens, command.scope))
+                self._changed.notify_all()
+
+        if command.messages:
+            preparer.put(job)
+
     def _begin(self, prepared: _Prepared) -> None:
         """Move a prepared reply to the scheduler."""
         session = self._session
@@ -362,7 +410,7 @@ class Worker:
 
     # --- faults and the log ---
 
-    def _recover(self, item: Command | _Prepared | None, error: Exception) -> None:
+    def _recover(self, item: _Item | None, error: Exception) -> None:
         """An exception of ours: say so to whoever waits, and go on."""
         reason = explain_bug(error)
         if isinstance(item, Load):

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from inglenook.app import App
 from inglenook.base.errors import UserError
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from inglenook.chat.chat import Started
 
 log = logging.getLogger(__name__)
+
+READ_AHEAD_MS = 300
+"""So long after the last key, or the opening of a conversation, the engine begins to read."""
 
 
 class ChatController(QObject):
@@ -65,6 +68,10 @@ class ChatController(QObject):
         self._wanted_id = ""
         self._unsaved: set[str] = set()
         self._n_sending = 0
+        self._ahead = QTimer(self)
+        self._ahead.setSingleShot(True)
+        self._ahead.setInterval(READ_AHEAD_MS)
+        self._ahead.timeout.connect(self._read_ahead)
         self._connect_page()
         self._connect_events()
 
@@ -122,6 +129,7 @@ class ChatController(QObject):
                 self._page.transcript.scroll_to_message(message_id)
             self._page.composer.focus_input()
             self.opened.emit(conversation_id)
+            self._ahead.start()
             log.debug("a conversation is shown, of %d messages", len(messages))
 
         self._run(work, done)
@@ -381,6 +389,15 @@ class ChatController(QObject):
 
     def _on_draft_changed(self, text: str) -> None:
         self._drafts.change(self.conversation_id, text)
+        self._ahead.start()
+
+    def _read_ahead(self) -> None:
+        """Let the engine read what is there so far; nobody waits for this, so failures are none."""
+        conversation_id, draft = self.conversation_id, self._page.composer.text()
+        if conversation_id is not None or draft:
+            self._tasks.run(
+                lambda: self._app.chat.read_ahead(conversation_id, draft), failed=lambda _: None
+            )
 
     def _is_on_show(self, run_id: str) -> bool:
         run = self._live.find(run_id)

@@ -241,7 +241,7 @@ def test_each_end_says_so_and_offers_what_helps(
     assert button(view, action).isVisible()
 
 
-def test_c18_unsaved_and_c09_damaged_text_is_marked(
+def test_C18_unsaved_and_c09_damaged_text_is_marked(
     transcript: Transcript, make_message: MakeMessage
 ) -> None:
     user = make_message("user", "Go", is_intact=False)
@@ -416,7 +416,7 @@ def test_the_same_thread_keeps_its_views(
     assert "Another version" in shown_text(transcript)
 
 
-def test_f05_links_are_only_signalled(
+def test_F05_links_are_only_signalled(
     transcript: Transcript, make_message: MakeMessage, qtbot: QtBot
 ) -> None:
     user = make_message("user", "Go")
@@ -432,7 +432,7 @@ def test_f05_links_are_only_signalled(
     assert "file:" not in run.document().toHtml().replace("(file:///etc/passwd)", "")
 
 
-def test_f02_local_files_are_never_opened(
+def test_F02_local_files_are_never_opened(
     transcript: Transcript, make_message: MakeMessage, qtbot: QtBot, tmp_path: Path
 ) -> None:
     import os
@@ -467,7 +467,7 @@ def test_f02_local_files_are_never_opened(
     ],
     ids=["line", "table", "quotes", "code", "code-line", "controls"],
 )
-def test_f04_hostile_text_does_not_stall(
+def test_F04_hostile_text_does_not_stall(
     transcript: Transcript, make_message: MakeMessage, qtbot: QtBot, text: str
 ) -> None:
     """Prints the longest step, in processor time: wall time says little on a busy machine."""

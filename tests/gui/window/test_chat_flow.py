@@ -212,7 +212,7 @@ def test_a_model_that_cannot_be_loaded_is_told_in_place(open_kit: OpenKit, tmp_p
     assert kit.window.chat_page.chip.state.phase == "problem"
 
 
-def test_c18_a_reply_that_is_not_saved_is_marked_until_it_is(open_kit: OpenKit) -> None:
+def test_C18_a_reply_that_is_not_saved_is_marked_until_it_is(open_kit: OpenKit) -> None:
     hold = threading.Event()
     kit = open_kit([Reply(("a", "b"), hold=hold)])
     kit.ask("question")
@@ -228,7 +228,7 @@ def test_c18_a_reply_that_is_not_saved_is_marked_until_it_is(open_kit: OpenKit) 
     wait_until(kit.is_idle)
 
 
-def test_b06_switching_models_and_conversations_while_replies_run(
+def test_B06_switching_models_and_conversations_while_replies_run(
     open_kit: OpenKit, tmp_path: Path
 ) -> None:
     replies = [Reply(("x ", "y ", "z"), delay_s=0.01) for _ in range(12)]

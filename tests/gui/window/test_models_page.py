@@ -321,7 +321,7 @@ def test_a_file_is_imported_where_it_lies(kit: WindowKit, page: ModelsPage, tmp_
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "text", "fifo"])
-def test_a13_what_is_no_model_is_refused_in_one_sentence(
+def test_A13_what_is_no_model_is_refused_in_one_sentence(
     kit: WindowKit, page: ModelsPage, tmp_path: Path, kind: str
 ) -> None:
     import os
@@ -368,7 +368,7 @@ def test_a_download_in_words(state: DownloadState, words: str) -> None:
     assert describe_transfer(state, lambda text: text) == words
 
 
-def test_d09_offline_the_page_says_what_does_not_work(kit: WindowKit, page: ModelsPage) -> None:
+def test_D09_offline_the_page_says_what_does_not_work(kit: WindowKit, page: ModelsPage) -> None:
     assert not page.offline.isVisible()
     kit.app.settings.set("privacy.offline", True)
     wait_until(page.offline.isVisible)
@@ -377,7 +377,7 @@ def test_d09_offline_the_page_says_what_does_not_work(kit: WindowKit, page: Mode
     assert kit.app.settings.get("privacy.offline") is False
 
 
-def test_a01_a_marked_model_is_tried_again_only_when_asked(
+def test_A01_a_marked_model_is_tried_again_only_when_asked(
     kit: WindowKit, page: ModelsPage, tmp_path: Path
 ) -> None:
     model = kit.app.library.import_file(write_tiny_gguf(tmp_path / "bad.gguf"))

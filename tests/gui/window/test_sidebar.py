@@ -116,7 +116,7 @@ def test_pin_and_unpin(kit: WindowKit) -> None:
     wait_until(lambda: kit.window.sidebar.list.rows[0].text == "Today")
 
 
-def test_g05_delete_offers_undo_and_nothing_is_lost(kit: WindowKit) -> None:
+def test_G05_delete_offers_undo_and_nothing_is_lost(kit: WindowKit) -> None:
     kit.ask_and_wait("do not lose me")
     wait_until(lambda: len(kit.titles()) == 1)
     key = kit.window.chat.conversation_id or ""
@@ -130,7 +130,7 @@ def test_g05_delete_offers_undo_and_nothing_is_lost(kit: WindowKit) -> None:
     wait_until(lambda: len(kit.messages()) == 2)
 
 
-def test_g05_keys_of_the_sidebar_destroy_nothing_for_good(kit: WindowKit) -> None:
+def test_G05_keys_of_the_sidebar_destroy_nothing_for_good(kit: WindowKit) -> None:
     for name in ("one", "two", "three"):
         kit.window.sidebar.new_requested.emit()
         kit.ask_and_wait(name)

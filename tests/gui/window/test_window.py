@@ -120,7 +120,7 @@ def test_a_placement_that_cannot_be_saved_costs_nothing_else(tmp_path: Path) -> 
     save_placement(tmp_path / "missing" / "window.json", Placement())
 
 
-def test_c10_a_second_start_rings_and_the_window_answers(kit: WindowKit, tmp_path: Path) -> None:
+def test_C10_a_second_start_rings_and_the_window_answers(kit: WindowKit, tmp_path: Path) -> None:
     home = tmp_path / "home"
     bell = Doorbell(home, kit.window)
     bell.listen()
@@ -137,7 +137,7 @@ def test_c10_a_second_start_rings_and_the_window_answers(kit: WindowKit, tmp_pat
     assert not find_door(home).exists()
 
 
-def test_c10_a_dead_door_is_taken_over(kit: WindowKit, tmp_path: Path) -> None:
+def test_C10_a_dead_door_is_taken_over(kit: WindowKit, tmp_path: Path) -> None:
     home = tmp_path / "home"
     find_door(home).touch()
     assert not ring(home)
@@ -147,7 +147,7 @@ def test_c10_a_dead_door_is_taken_over(kit: WindowKit, tmp_path: Path) -> None:
     bell.close()
 
 
-def test_g01_quit_in_the_middle_of_a_reply(open_kit: OpenKit) -> None:
+def test_G01_quit_in_the_middle_of_a_reply(open_kit: OpenKit) -> None:
     kit = open_kit([Reply(("a ",) * 500, delay_s=0.01)])
     kit.ask("question")
     wait_until(lambda: kit.last_text().startswith("a "))
@@ -159,7 +159,7 @@ def test_g01_quit_in_the_middle_of_a_reply(open_kit: OpenKit) -> None:
     assert again.messages()[-1].status in {"stopped", "interrupted"}
 
 
-def test_f08_the_log_holds_no_text_of_a_conversation(
+def test_F08_the_log_holds_no_text_of_a_conversation(
     open_kit: OpenKit, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -171,7 +171,7 @@ def test_f08_the_log_holds_no_text_of_a_conversation(
     assert "CANARY" not in caplog.text
 
 
-def test_f08_a_crash_report_holds_places_and_no_words() -> None:
+def test_F08_a_crash_report_holds_places_and_no_words() -> None:
     def fail() -> None:
         try:
             os.environ["CANARY-INNER"]
@@ -189,7 +189,7 @@ def test_f08_a_crash_report_holds_places_and_no_words() -> None:
 
 
 @pytest.mark.logs("a bug of ours")
-def test_g03_an_exception_in_a_slot_shows_a_dialog_and_the_window_goes_on(
+def test_G03_an_exception_in_a_slot_shows_a_dialog_and_the_window_goes_on(
     kit: WindowKit, qtbot: object
 ) -> None:
     error = RuntimeError("CANARY")
@@ -214,7 +214,7 @@ def test_an_error_that_no_page_asked_about_is_shown_in_place(kit: WindowKit) -> 
     assert not notice.isVisible()
 
 
-def test_f05_only_web_and_mail_links_ask_and_the_real_target_is_shown(kit: WindowKit) -> None:
+def test_F05_only_web_and_mail_links_ask_and_the_real_target_is_shown(kit: WindowKit) -> None:
     from PySide6.QtWidgets import QLineEdit
 
     from inglenook.gui.links import LinkDialog

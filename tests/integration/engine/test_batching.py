@@ -91,7 +91,7 @@ def test_shared_beginning_is_copied_not_read_again(
     assert third.usage.cached_tokens == first.usage.prompt_tokens - 1
 
 
-def test_b05_fifty_requests_at_once_are_all_right(
+def test_B05_fifty_requests_at_once_are_all_right(
     local: LocalEngine, recorder: Recorder, guide: Path
 ) -> None:
     recorder.load(local, guide, n_seq_max=4)

@@ -108,7 +108,7 @@ def test_stop_of_something_unknown_or_over_is_nothing(
     assert not recorder.list_ends("never")
 
 
-def test_b11_endless_generation_stops_at_once(
+def test_B11_endless_generation_stops_at_once(
     local: LocalEngine, recorder: Recorder, slow: Path
 ) -> None:
     recorder.load(local, slow)

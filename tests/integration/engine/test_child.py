@@ -61,7 +61,7 @@ def test_reply_through_the_pipe(child: ChildEngine, recorder: Recorder, tiny: Pa
 
 
 @pytest.mark.logs("the engine died", "inglenook.engine.native")
-def test_b01_killed_at_a_random_token_keeps_the_text_and_starts_again(
+def test_B01_killed_at_a_random_token_keeps_the_text_and_starts_again(
     child: ChildEngine, recorder: Recorder, slow: Path, repeats: int
 ) -> None:
     rng = random.Random(1)
@@ -86,7 +86,7 @@ def test_b01_killed_at_a_random_token_keeps_the_text_and_starts_again(
 
 
 @pytest.mark.logs("the engine died")
-def test_b01_crash_loop_backs_off(recorder: Recorder, tiny: Path) -> None:
+def test_B01_crash_loop_backs_off(recorder: Recorder, tiny: Path) -> None:
     engine = ChildEngine(recorder, crashes=CrashPolicy(n_deaths=3, window_s=60, pause_s=1.5))
     try:
         for i in range(3):
@@ -121,7 +121,7 @@ def test_killed_while_loading_fails_the_load(
 
 
 @pytest.mark.logs("the engine died")
-def test_b02_stop_works_on_a_hung_child(child: ChildEngine, recorder: Recorder, slow: Path) -> None:
+def test_B02_stop_works_on_a_hung_child(child: ChildEngine, recorder: Recorder, slow: Path) -> None:
     recorder.load(child, slow)
     child.submit(make_generate("r", "the sea", max_tokens=None))
     recorder.wait_for_text("r", 5)
@@ -139,7 +139,7 @@ def test_b02_stop_works_on_a_hung_child(child: ChildEngine, recorder: Recorder, 
 
 
 @pytest.mark.logs("the engine died")
-def test_b02_hung_child_is_noticed(recorder: Recorder, slow: Path) -> None:
+def test_B02_hung_child_is_noticed(recorder: Recorder, slow: Path) -> None:
     engine = ChildEngine(recorder, patience=Patience(silence_s=1.5))
     try:
         recorder.load(engine, slow)
@@ -164,7 +164,7 @@ def test_idle_child_is_left_alone(recorder: Recorder, tiny: Path) -> None:
         engine.close()
 
 
-def test_b06_unload_switch_and_quit_while_writing(
+def test_B06_unload_switch_and_quit_while_writing(
     recorder: Recorder, tiny: Path, tiny_two: Path, slow: Path, repeats: int
 ) -> None:
     rng = random.Random(6)
@@ -268,7 +268,7 @@ FORGERIES = {
 
 @pytest.mark.logs("the engine died", "told of a reply")
 @pytest.mark.parametrize("name", FORGERIES)
-def test_b15_forged_frames_end_the_child_only(
+def test_B15_forged_frames_end_the_child_only(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
     forgery = tmp_path / "forgery.bin"
@@ -298,7 +298,7 @@ def test_b15_forged_frames_end_the_child_only(
 
 
 @pytest.mark.logs("the engine died", "told of a reply")
-def test_b15_events_of_unknown_replies_are_dropped(
+def test_B15_events_of_unknown_replies_are_dropped(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = (
@@ -343,7 +343,7 @@ threading.Event().wait()
 
 
 @pytest.mark.leaks
-def test_g02_children_go_when_the_parent_is_killed(slow: Path, repeats: int) -> None:
+def test_G02_children_go_when_the_parent_is_killed(slow: Path, repeats: int) -> None:
     at_once = 5
     for _ in range(0, repeats, at_once):
         parents = [start_parent(slow) for _ in range(at_once)]
@@ -372,7 +372,7 @@ def find_family(parent: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 @pytest.mark.logs("the engine died", "inglenook.engine.native")
-def test_f09_no_core_dump_and_no_debugger(
+def test_F09_no_core_dump_and_no_debugger(
     child: ChildEngine, recorder: Recorder, tiny: Path
 ) -> None:
     recorder.load(child, tiny)
@@ -398,7 +398,7 @@ print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))
 """
 
 
-def test_f09_hardened_process_is_not_dumpable() -> None:
+def test_F09_hardened_process_is_not_dumpable() -> None:
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "desktop")}
     done = subprocess.run(
         [sys.executable, "-c", DUMPABLE], env=env, capture_output=True, text=True, check=True

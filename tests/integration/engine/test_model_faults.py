@@ -20,7 +20,7 @@ from inglenook.engine.protocol import (
 from support.recorder import Recorder, make_generate
 
 
-def test_a11_unknown_architecture_needs_a_newer_engine(
+def test_A11_unknown_architecture_needs_a_newer_engine(
     local: LocalEngine, recorder: Recorder, make_model: Callable[..., Path]
 ) -> None:
     failed = recorder.load(local, make_model(declared_architecture="foo9000"))
@@ -30,7 +30,7 @@ def test_a11_unknown_architecture_needs_a_newer_engine(
     assert "foo9000" in failed.message
 
 
-def test_a13_through_the_engine(
+def test_A13_through_the_engine(
     child: ChildEngine, recorder: Recorder, tmp_path: Path, tiny: Path
 ) -> None:
     os.mkfifo(tmp_path / "fifo.gguf")
@@ -63,7 +63,7 @@ def test_template_that_cannot_be_used_is_noted_and_replaced(
     assert isinstance(recorder.ask(local, "r", "hello"), Finished)
 
 
-def test_a09_template_bomb_only_costs_its_limit(
+def test_A09_template_bomb_only_costs_its_limit(
     child: ChildEngine, recorder: Recorder, make_model: Callable[..., Path]
 ) -> None:
     bomb = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
@@ -109,7 +109,7 @@ def test_odd_load_options_work(local: LocalEngine, recorder: Recorder, tiny: Pat
         assert loaded.n_threads >= 1
 
 
-def test_a14_a_file_cut_off_under_the_engine_is_told_before_it_kills(
+def test_A14_a_file_cut_off_under_the_engine_is_told_before_it_kills(
     child: ChildEngine, recorder: Recorder, make_model: Callable[..., Path]
 ) -> None:
     path = make_model(never_ends=True)
@@ -127,7 +127,7 @@ def test_a14_a_file_cut_off_under_the_engine_is_told_before_it_kills(
 
 
 @pytest.mark.logs("the engine died", "inglenook.engine.native")
-def test_a14_a_file_cut_off_while_writing_ends_the_child_with_the_cause(
+def test_A14_a_file_cut_off_while_writing_ends_the_child_with_the_cause(
     child: ChildEngine, recorder: Recorder, make_model: Callable[..., Path]
 ) -> None:
     path = make_model(n_layers=6, n_embd=256, n_ctx=8192, scale=0.1, never_ends=True)
@@ -144,7 +144,7 @@ def test_a14_a_file_cut_off_while_writing_ends_the_child_with_the_cause(
     assert isinstance(failed, LoadFailed)
 
 
-def test_a14_a_file_that_was_replaced_is_loaded_again(
+def test_A14_a_file_that_was_replaced_is_loaded_again(
     local: LocalEngine, recorder: Recorder, make_model: Callable[..., Path]
 ) -> None:
     path = make_model(never_ends=True)

@@ -63,7 +63,7 @@ ORDERLY = ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "plain words", "é🔥\0\n\t", "a\ud800b", ""])
-def test_b09_typed_control_tokens_stay_text(
+def test_B09_typed_control_tokens_stay_text(
     vocab: Vocab, renderer: TemplateRenderer, text: str
 ) -> None:
     maker = PromptMaker(vocab, CHATML, renderer)
@@ -81,7 +81,7 @@ def test_b09_typed_control_tokens_stay_text(
         )
 
 
-def test_b09_every_role_and_a_continued_reply(vocab: Vocab, renderer: TemplateRenderer) -> None:
+def test_B09_every_role_and_a_continued_reply(vocab: Vocab, renderer: TemplateRenderer) -> None:
     maker = PromptMaker(vocab, CHATML, renderer)
     messages = [
         PromptMessage("system", "<|im_end|>"),
@@ -100,7 +100,7 @@ CUNNING = (
 )
 
 
-def test_b09_a_control_token_put_together_by_the_template_is_still_text(
+def test_B09_a_control_token_put_together_by_the_template_is_still_text(
     vocab: Vocab, renderer: TemplateRenderer
 ) -> None:
     maker = PromptMaker(vocab, CUNNING, renderer)
@@ -109,7 +109,7 @@ def test_b09_a_control_token_put_together_by_the_template_is_still_text(
     assert controls == ["<|im_start|>", "<|im_end|>"]
 
 
-def test_b09_text_in_json_keeps_no_marks(vocab: Vocab, renderer: TemplateRenderer) -> None:
+def test_B09_text_in_json_keeps_no_marks(vocab: Vocab, renderer: TemplateRenderer) -> None:
     maker = PromptMaker(vocab, "{% for m in messages %}{{ m | tojson }}{% endfor %}", renderer)
     shown = read_back(vocab, maker.make(ask("say <|im_end|>")))
     assert '"say <|im_end|>"' in shown
@@ -122,7 +122,7 @@ def test_bos_comes_once(vocab: Vocab, renderer: TemplateRenderer) -> None:
     assert tokens[0] == vocab.bos
 
 
-def test_a10_system_message_goes_into_the_first_turn_where_templates_know_none(
+def test_A10_system_message_goes_into_the_first_turn_where_templates_know_none(
     vocab: Vocab, renderer: TemplateRenderer
 ) -> None:
     strict = (
@@ -152,7 +152,7 @@ def test_a10_system_message_goes_into_the_first_turn_where_templates_know_none(
         ("always the same", "leaves out"),
     ],
 )
-def test_a08_a09_a10_a_plain_template_stands_in(
+def test_A08_A09_A10_a_plain_template_stands_in(
     vocab: Vocab, renderer: TemplateRenderer, template: str | None, word: str
 ) -> None:
     maker = PromptMaker(vocab, template, renderer)

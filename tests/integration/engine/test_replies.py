@@ -154,7 +154,7 @@ def test_context_full_is_said(local: LocalEngine, recorder: Recorder, tiny: Path
     assert end.usage.prompt_tokens + end.usage.output_tokens == 257  # The last is never decoded.
 
 
-def test_b07_prompt_longer_than_the_context_is_told_not_cut(
+def test_B07_prompt_longer_than_the_context_is_told_not_cut(
     local: LocalEngine, recorder: Recorder, tiny: Path
 ) -> None:
     recorder.load(local, tiny)

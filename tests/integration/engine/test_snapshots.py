@@ -125,7 +125,7 @@ def test_a_changed_beginning_is_read_anew_and_answers_right(model: Path, restart
         fresh.close()
 
 
-def test_c17_damaged_snapshots_are_thrown_away_and_cost_only_time(
+def test_C17_damaged_snapshots_are_thrown_away_and_cost_only_time(
     plain: Path, restart: Restart, folder: Path
 ) -> None:
     first, _ = restart(plain).ask(LONG * 12)
@@ -142,7 +142,7 @@ def test_c17_damaged_snapshots_are_thrown_away_and_cost_only_time(
 
 
 @pytest.mark.parametrize("cut", [0, 5, 24, 100, -1])
-def test_c17_cut_snapshots_are_swept_at_the_next_start(
+def test_C17_cut_snapshots_are_swept_at_the_next_start(
     plain: Path, restart: Restart, folder: Path, cut: int
 ) -> None:
     restart(plain).ask(LONG * 12)
@@ -155,7 +155,7 @@ def test_c17_cut_snapshots_are_swept_at_the_next_start(
     assert bench.ask(LONG * 12)[1].usage.cached_tokens == 0
 
 
-def test_c17_a_state_that_the_library_refuses_is_thrown_away(
+def test_C17_a_state_that_the_library_refuses_is_thrown_away(
     plain: Path, restart: Restart, folder: Path
 ) -> None:
     """Right by its checksum, wrong for this context: as after a change of the library."""
@@ -206,7 +206,7 @@ def test_the_space_is_kept_to(plain: Path, restart: Restart, folder: Path) -> No
     assert left.name.startswith("two-")
 
 
-def test_f11_snapshots_are_the_owners_alone(plain: Path, restart: Restart, folder: Path) -> None:
+def test_F11_snapshots_are_the_owners_alone(plain: Path, restart: Restart, folder: Path) -> None:
     mask = os.umask(0)
     try:
         restart(plain).ask(LONG * 12)
@@ -218,7 +218,7 @@ def test_f11_snapshots_are_the_owners_alone(plain: Path, restart: Restart, folde
         assert stat.S_IMODE(path.stat().st_mode) == wanted
 
 
-def test_f12_what_is_deleted_for_good_leaves_no_snapshot(
+def test_F12_what_is_deleted_for_good_leaves_no_snapshot(
     plain: Path, restart: Restart, folder: Path
 ) -> None:
     bench = restart(plain)
@@ -238,7 +238,7 @@ def test_short_conversations_are_not_worth_a_file(
     assert list_files(folder) == []
 
 
-def test_c03_a_folder_that_takes_nothing_costs_nothing_else(plain: Path, tmp_path: Path) -> None:
+def test_C03_a_folder_that_takes_nothing_costs_nothing_else(plain: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     bench = Bench(plain, blocked)

@@ -57,12 +57,12 @@ def test_writer_writes_frames() -> None:
 
 
 @given(st.binary(max_size=200))
-def test_b15_any_bytes_are_refused_or_understood(data: bytes) -> None:
+def test_B15_any_bytes_are_refused_or_understood(data: bytes) -> None:
     with contextlib.suppress(BadFrameError):
         read_all(data)
 
 
-def test_b15_a_long_frame_is_refused_before_it_is_read() -> None:
+def test_B15_a_long_frame_is_refused_before_it_is_read() -> None:
     with pytest.raises(BadFrameError):
         read_all(struct.pack("<I", FRAME_LIMIT_BYTES + 1))
 

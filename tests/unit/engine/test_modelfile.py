@@ -29,12 +29,12 @@ def refuse(path: Path | str) -> str:
     return caught.value.code
 
 
-def test_a13_fifo_is_refused_at_once(tmp_path: Path) -> None:
+def test_A13_fifo_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.gguf")
     assert refuse(tmp_path / "fifo.gguf") == "not_a_file"
 
 
-def test_a13_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_A13_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert refuse(tmp_path) == "not_a_file"
     assert refuse("/dev/null") == "not_a_file"
     assert refuse("/dev/zero") == "not_a_file"
@@ -42,7 +42,7 @@ def test_a13_what_is_no_file_is_refused(tmp_path: Path) -> None:
     assert refuse("") == "not_a_file"
 
 
-def test_a13_links_that_lead_nowhere_or_round(tmp_path: Path) -> None:
+def test_A13_links_that_lead_nowhere_or_round(tmp_path: Path) -> None:
     (tmp_path / "dangling.gguf").symlink_to(tmp_path / "gone")
     (tmp_path / "loop.gguf").symlink_to(tmp_path / "loop.gguf")
     assert refuse(tmp_path / "dangling.gguf") == "missing"
@@ -50,12 +50,12 @@ def test_a13_links_that_lead_nowhere_or_round(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a13_no_permission(model: Path) -> None:
+def test_A13_no_permission(model: Path) -> None:
     model.chmod(0)
     assert refuse(model) == "no_permission"
 
 
-def test_a13_odd_names_are_fine(model: Path) -> None:
+def test_A13_odd_names_are_fine(model: Path) -> None:
     long = model.rename(model.with_name("x" * 250 + ".gguf"))
     ModelFile(str(long)).close()
     odd = long.rename(model.parent / os.fsdecode(b"\xff\xfe \n'.gguf"))
@@ -75,13 +75,13 @@ def test_a13_odd_names_are_fine(model: Path) -> None:
         (struct.pack(">4sIQQ", b"GGUF", 3, 0, 0), "unsupported_version"),
     ],
 )
-def test_a04_other_content_is_refused(tmp_path: Path, content: bytes, code: str) -> None:
+def test_A04_other_content_is_refused(tmp_path: Path, content: bytes, code: str) -> None:
     path = tmp_path / "x.gguf"
     path.write_bytes(content)
     assert refuse(path) == code
 
 
-def test_a14_a_file_cut_off_is_noticed(model: Path) -> None:
+def test_A14_a_file_cut_off_is_noticed(model: Path) -> None:
     file = ModelFile(str(model))
     assert not file.is_damaged()
     assert not file.is_replaced()
@@ -91,7 +91,7 @@ def test_a14_a_file_cut_off_is_noticed(model: Path) -> None:
     file.close()
 
 
-def test_a14_a_file_written_over_is_noticed(model: Path) -> None:
+def test_A14_a_file_written_over_is_noticed(model: Path) -> None:
     file = ModelFile(str(model))
     with model.open("r+b") as opened:
         opened.seek(60)
@@ -101,7 +101,7 @@ def test_a14_a_file_written_over_is_noticed(model: Path) -> None:
     file.close()
 
 
-def test_a14_a_file_replaced_is_not_damaged(model: Path) -> None:
+def test_A14_a_file_replaced_is_not_damaged(model: Path) -> None:
     file = ModelFile(str(model))
     new = model.with_name("new")
     new.write_bytes(HEADER)

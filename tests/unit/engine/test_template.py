@@ -60,7 +60,7 @@ INJECTIONS = [
 
 
 @pytest.mark.parametrize("template", INJECTIONS)
-def test_a08_injection_is_stopped(
+def test_A08_injection_is_stopped(
     renderer: TemplateRenderer,
     template: str,
     tmp_path: Path,
@@ -91,7 +91,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a09_bomb_meets_its_limits(renderer: TemplateRenderer, name: str) -> None:
+def test_A09_bomb_meets_its_limits(renderer: TemplateRenderer, name: str) -> None:
     render(renderer, "warm")
     started = time.monotonic()
     with pytest.raises(TemplateError) as caught:
@@ -111,7 +111,7 @@ def test_a09_bomb_meets_its_limits(renderer: TemplateRenderer, name: str) -> Non
         ("{% macro %}", "syntax", ""),
     ],
 )
-def test_a10_faults_are_readable(
+def test_A10_faults_are_readable(
     renderer: TemplateRenderer, template: str, code: str, word: str
 ) -> None:
     with pytest.raises(TemplateError) as caught:

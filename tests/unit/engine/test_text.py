@@ -18,26 +18,26 @@ def run(stream: TextStream, pieces: list[bytes], *, is_whole: bool = True) -> li
 
 
 @given(st.text(), st.lists(st.integers(0, 1000)))
-def test_b10_any_cut_gives_the_same_text(text: str, cuts: list[int]) -> None:
+def test_B10_any_cut_gives_the_same_text(text: str, cuts: list[int]) -> None:
     data = text.encode("utf-8", "replace")
     assert "".join(run(TextStream(), cut(data, cuts))) == data.decode()
 
 
 @given(st.binary(), st.lists(st.integers(0, 1000)))
-def test_b10_bytes_that_are_no_text_become_replacement_marks(data: bytes, cuts: list[int]) -> None:
+def test_B10_bytes_that_are_no_text_become_replacement_marks(data: bytes, cuts: list[int]) -> None:
     pieces = run(TextStream(), cut(data, cuts))
     assert "".join(pieces) == data.decode("utf-8", "replace")
     for piece in pieces:
         piece.encode()
 
 
-def test_b10_split_emoji_is_held_back_until_it_is_whole() -> None:
+def test_B10_split_emoji_is_held_back_until_it_is_whole() -> None:
     stream = TextStream()
     data = "🔥".encode()
     assert [stream.feed(data[i : i + 1]) for i in range(4)] == ["", "", "", "🔥"]
 
 
-def test_b10_nul_passes() -> None:
+def test_B10_nul_passes() -> None:
     assert TextStream().feed(b"a\0b") == "a\0b"
 
 

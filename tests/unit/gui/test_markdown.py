@@ -133,13 +133,13 @@ def test_code_blocks() -> None:
     assert pieces[1] == Code("", "indented")
 
 
-def test_f03_html_is_text() -> None:
+def test_F03_html_is_text() -> None:
     text = "<b>x</b> <img src='file:///etc/passwd'>\n\n<script>alert(1)</script>\n"
     assert "<b>x</b> <img src='file:///etc/passwd'>" in line(parse(text)[0]).text
     assert line(parse(text)[1]).text == "<script>alert(1)</script>"
 
 
-def test_f02_pictures_become_their_description() -> None:
+def test_F02_pictures_become_their_description() -> None:
     (span,) = line(parse("![a cat](file:///dev/zero)")[0]).spans
     assert span == Span("a cat", is_image=True)
 
@@ -158,14 +158,14 @@ def test_f02_pictures_become_their_description() -> None:
         "https://" + "x" * 10_000 + ".example",
     ],
 )
-def test_f05_other_addresses_are_inert_text(address: str) -> None:
+def test_F05_other_addresses_are_inert_text(address: str) -> None:
     spans = line(parse(f"[here](<{address}>)")[0]).spans
     assert all(not span.href for span in spans)
     assert spans[0].text == "here"
     assert address[:20] in spans[1].text
 
 
-def test_f05_links_keep_their_real_target() -> None:
+def test_F05_links_keep_their_real_target() -> None:
     spans = line(parse("[bank.example](https://evil.example/x)")[0]).spans
     assert spans == (Span("bank.example", href="https://evil.example/x"),)
 
@@ -230,13 +230,13 @@ def test_long_paragraphs_are_cut_and_marked() -> None:
     assert sum(p.text.count("word") for p in pieces) == 3000
 
 
-def test_f04_unbroken_text_is_cut() -> None:
+def test_F04_unbroken_text_is_cut() -> None:
     pieces = read_whole("a" * 100_000, 4000)
     assert max(len(line(p).text) for p in pieces) <= 2000
     assert sum(len(line(p).text) for p in pieces) == 100_000
 
 
-def test_f04_many_rows_are_counted_not_laid_out() -> None:
+def test_F04_many_rows_are_counted_not_laid_out() -> None:
     text = "| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 5000 + "\nafter\n"
     for step in (700, 10_000_000):
         pieces = read_whole(text, step)
@@ -245,7 +245,7 @@ def test_f04_many_rows_are_counted_not_laid_out() -> None:
         assert line(pieces[-1]).text == "after"
 
 
-def test_f04_deep_nesting_is_shown_as_text() -> None:
+def test_F04_deep_nesting_is_shown_as_text() -> None:
     text = ">" * 20_000 + " hi"
     assert "hi" in "".join(line(p).text for p in read_whole(text))
     deep = "\n".join("  " * n + f"- x{n}" for n in range(200))
@@ -253,7 +253,7 @@ def test_f04_deep_nesting_is_shown_as_text() -> None:
     assert all(f"x{n}" in shown for n in range(200))
 
 
-def test_f04_open_brackets_do_not_stall() -> None:
+def test_F04_open_brackets_do_not_stall() -> None:
     assert count_open("[[a]] \\[ [") == 2
     text = "[" * 3000 + "x"
     assert "".join(line(p).text for p in read_whole(text)) == text

@@ -17,7 +17,7 @@ from inglenook.gui.transcript.thread import Thread
 from inglenook.store.records import Message
 
 
-def test_f06_hidden_characters_become_visible() -> None:
+def test_F06_hidden_characters_become_visible() -> None:
     assert clean_text("a\u202eb") == "a\u2039U+202E\u203ab"
     assert clean_text("x\U000e0041\U000e0042") == "x\u20392 hidden characters\u203a"
     flag = "\U0001f3f4\U000e0067\U000e0062\U000e007f"
@@ -26,12 +26,12 @@ def test_f06_hidden_characters_become_visible() -> None:
     assert clean_text(family) == family
 
 
-def test_b10_control_characters_and_surrogates() -> None:
+def test_B10_control_characters_and_surrogates() -> None:
     assert clean_text("a\x00b\ud800c\r\nd\re") == "a\ufffdb\ufffdc\nd\ne"
     assert clean_text("tab\tstays") == "tab\tstays"
 
 
-def test_f04_stacked_accents_are_cut() -> None:
+def test_F04_stacked_accents_are_cut() -> None:
     assert len(clean_text("e" + "\u0301" * 500)) == 9
 
 
@@ -51,7 +51,7 @@ def test_long_lines_are_broken_and_marked() -> None:
 @pytest.mark.parametrize(
     "address", ["https://a.example", "http://a.example/x?y=1#z", "mailto:me@a.example"]
 )
-def test_f05_web_and_mail_addresses_open(address: str) -> None:
+def test_F05_web_and_mail_addresses_open(address: str) -> None:
     assert is_openable(address)
 
 
@@ -63,7 +63,7 @@ def test_f05_web_and_mail_addresses_open(address: str) -> None:
         "HTTPS", "https://" + "a" * 3000,
     ],
 )  # fmt: skip
-def test_f05_all_else_stays_closed(address: str) -> None:
+def test_F05_all_else_stays_closed(address: str) -> None:
     assert not is_openable(address)
 
 
