@@ -46,10 +46,8 @@ class Common:
         from inglenook.app import open_app
 
         app = open_app(self.home)
-        if app.store.is_read_only:
-            self.output.note("The database of conversations can only be read here.")
-        if (notice := app.store.notice) is not None:
-            self.output.note(f"{notice.message} {notice.hint}")
+        for remark in app.store.remarks:
+            self.output.note(remark)
         return app
 
 

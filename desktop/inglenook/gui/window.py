@@ -78,6 +78,7 @@ class MainWindow(QMainWindow):
         if self._placement.conversation_id:
             self.chat.open_last(self._placement.conversation_id)
         self.models.reload()
+        self._tasks.run(lambda: self.app.store.remarks, self._show_remarks, lambda _: None)
         self._tasks.run(prepare_views)
         self._fill_menu()
         QTimer.singleShot(RESUME_AFTER_MS, self, self._resume_downloads)
@@ -300,6 +301,12 @@ class MainWindow(QMainWindow):
     def _on_restored(self, conversation_id: str) -> None:
         del conversation_id
         self.sidebar_controller.reload()
+
+    def _show_remarks(self, remarks: tuple[str, ...]) -> None:
+        """Say what happened to the database when it was opened."""
+        if remarks:
+            self.chat_page.notice.set_surface("warn")
+            self.chat_page.notice.show_notice(" ".join(remarks))
 
     def _resume_downloads(self) -> None:
         """Once the window is up and the model is on its way: nobody waits for this."""

@@ -57,6 +57,14 @@ class Store(Conversations, Messages, Search, Shelf, Health):
         return self._database.is_read_only
 
     @property
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences that a person should read about how the database was opened."""
+        found = ["The database of conversations can only be read here."] * self.is_read_only
+        if self.notice is not None:
+            found.append(f"{self.notice.message} {self.notice.hint}")
+        return tuple(found)
+
+    @property
     def path(self) -> Path:
         """The database file."""
         return self._database.path

@@ -2,6 +2,8 @@
 
 import builtins
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PySide6.QtTest import QTest
@@ -12,6 +14,8 @@ from inglenook.engine.protocol import Load
 from inglenook.gui import first_paint
 from inglenook.gui.first_paint import FirstPaint
 from support.window import WindowKit, wait_until
+
+type OpenKit = Callable[..., WindowKit]
 
 
 @pytest.fixture
@@ -91,3 +95,16 @@ def test_the_last_conversation_opens_where_nothing_was_begun(kit: WindowKit) -> 
     kit.window.chat.open_last(old)
     wait_until(lambda: kit.window.chat.conversation_id == old)
     assert kit.messages()[0].content == "the old one"
+
+
+@pytest.mark.logs("the database was damaged", "window's thread was blocked")
+def test_C08_a_rescued_database_is_told_of(open_kit: OpenKit, tmp_path: Path) -> None:
+    data = tmp_path / "home" / "data"
+    data.mkdir(parents=True)
+    (data / "inglenook.db").write_bytes(b"this was a database once" * 400)
+    kit = open_kit()
+    notice = kit.window.chat_page.notice
+    wait_until(notice.isVisible)
+    assert kit.app.store.notice is not None
+    assert kit.app.store.notice.message in notice.label.text()
+    kit.ask_and_wait("hello")
