@@ -6,7 +6,9 @@ then on.
 """
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from inglenook.store.records import Message, Role, Statistics, Status
 from inglenook.store.rows import from_statistics, to_message, to_microseconds
 from inglenook.store.schema import messages, pieces
 from inglenook.store.text import clean_text, compute_checksum
-from inglenook.store.tree import Tree, fetch_tree
+from inglenook.store.tree import fetch_siblings, fetch_tree
 
 _BATCH: Final = 500
 _NO_STATISTICS: Final = Statistics()
@@ -215,7 +217,7 @@ class Messages:
 
         def work(connection: Connection) -> tuple[Message, ...]:
             tree = fetch_tree(connection, conversation_id)
-            return tuple(_fetch(connection, tree, tree.list_all()))
+            return tuple(_fetch(connection, tree.list_siblings, tree.list_all()))
 
         return self._database.read(work)
 
@@ -244,8 +246,7 @@ class Messages:
             writer=self._token,
         )
         _show(connection, conversation_id, reply_id, draft="", model_id=model_id)
-        tree = fetch_tree(connection, conversation_id)
-        user, reply = _fetch(connection, tree, [user_id, reply_id])
+        user, reply = _fetch(connection, partial(fetch_siblings, connection), [user_id, reply_id])
         return user, reply
 
     @property
@@ -261,11 +262,7 @@ class Messages:
 
 def fetch_message(connection: Connection, message_id: str) -> Message:
     """Read one message with its siblings. Raises `StorageError` (not_found)."""
-    query = select(messages.c.conversation_id).where(messages.c.id == message_id)
-    conversation_id = connection.scalar(query)
-    if conversation_id is None:
-        raise not_found("message")
-    found = _fetch(connection, fetch_tree(connection, conversation_id), [message_id])
+    found = _fetch(connection, partial(fetch_siblings, connection), [message_id])
     if not found:
         raise not_found("message")
     return found[0]
@@ -280,10 +277,12 @@ def fetch_thread(
         leaf_id = tree.shown_leaf_id
     elif leaf_id not in tree:
         raise not_found("message")
-    return tuple(_fetch(connection, tree, tree.list_path(leaf_id)))
+    return tuple(_fetch(connection, tree.list_siblings, tree.list_path(leaf_id)))
 
 
-def _fetch(connection: Connection, tree: Tree, ids: list[str]) -> list[Message]:
+def _fetch(
+    connection: Connection, list_siblings: Callable[[str], tuple[str, ...]], ids: list[str]
+) -> list[Message]:
     """Read messages in the given order; one that cannot be found is left out."""
     found: dict[str, Message] = {}
     for start in range(0, len(ids), _BATCH):
@@ -292,9 +291,7 @@ def _fetch(connection: Connection, tree: Tree, ids: list[str]) -> list[Message]:
         rows = connection.execute(select(messages).where(messages.c.id.in_(batch))).mappings()
         for row in rows:
             tail = tails.get(row["id"], _NO_TAIL)
-            found[row["id"]] = to_message(
-                row, tail.text, tail.is_intact, tree.list_siblings(row["id"])
-            )
+            found[row["id"]] = to_message(row, tail.text, tail.is_intact, list_siblings(row["id"]))
     return [found[message_id] for message_id in ids if message_id in found]
 
 

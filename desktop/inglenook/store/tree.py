@@ -58,6 +58,24 @@ class Tree:
         return newest
 
 
+def fetch_siblings(connection: Connection, message_id: str) -> tuple[str, ...]:
+    """Read the versions at one message's place, oldest first, without the rest of its tree."""
+    place = connection.execute(
+        select(messages.c.conversation_id, messages.c.parent_id).where(messages.c.id == message_id)
+    ).first()
+    if place is None:
+        return (message_id,)
+    query = (
+        select(messages.c.id)
+        .where(
+            messages.c.conversation_id == place[0],
+            messages.c.parent_id.is_not_distinct_from(place[1]),
+        )
+        .order_by(messages.c.number)
+    )
+    return tuple(row[0] for row in connection.execute(query))
+
+
 def fetch_tree(connection: Connection, conversation_id: str) -> Tree:
     """Read the shape of a conversation; empty for one that is not there."""
     query = (
