@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train the built-in guide model again: corpus in, assets/guide.gguf and assets/guide.md out.
 #
-#   packaging/guide/run.sh                 about 45 minutes of training on two idle cores
+#   packaging/guide/run.sh                 about an hour of training on two cores
 #   packaging/guide/run.sh --minutes 10    a quick trial; every option of recipe/train.py is taken
 #   packaging/guide/run.sh --fresh         forget the training that was begun
 #

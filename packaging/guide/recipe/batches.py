@@ -86,7 +86,7 @@ def stream_batches(
     """Batches without end."""
     rng: Random = generator.rng
     while True:
-        pool = [encoder.lay_out(generator.draw()) for _ in range(POOL)]
+        pool = [encoder.lay_out(generator.draw(), rng=rng) for _ in range(POOL)]
         pool = sorted((s for s in pool if len(s.ids) <= context), key=lambda s: len(s.ids))
         groups: list[list[Sequence]] = [[]]
         for sequence in pool:

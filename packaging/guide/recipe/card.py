@@ -55,7 +55,16 @@ def name_unmet(figures: list[dict[str, Any]]) -> str:
     return f"Aims not met: {'; '.join(missed)}." if missed else "All aims are met."
 
 
-def write_card(corpus: Corpus, work: Path) -> str:
+def describe_wording(figures: list[dict[str, Any]]) -> str:
+    """How faithfully replies keep to the authored words, in a sentence."""
+    shares = [figure["verbatim"] for figure in figures]
+    return (
+        f"By exam, {min(shares):.0%} to {max(shares):.0%} of the replies are an authored answer word "
+        "for word; the others slip into different words on the way and may be wrong there."
+    )
+
+
+def write_card(corpus: Corpus, work: Path, note: str = "") -> str:
     """The whole card."""
     facts = json.loads((work / "facts.json").read_text("utf-8"))
     figures = json.loads((work / "figures.json").read_text("utf-8"))["figures"]
@@ -74,8 +83,8 @@ It answers questions about the app, about what inference is and what its numbers
 talk, in English; for anything else it says that it is tiny and points to the models page.
 
 To be plain: it is a learnt recogniser of questions that speaks. It has
-{len(corpus.answer_ids())} topics with {n_says} authored answers and gives, nearly always word
-for word, the answer of the topic it recognises; asked again, it gives the next wording.
+{len(corpus.answer_ids())} topics with {n_says} authored answers and gives the answer of the topic it recognises; asked again,
+it gives the next wording. {describe_wording(figures)}
 It does not reason, does not know the world and does not compose answers of its own.
 
 ## Build
@@ -87,8 +96,10 @@ feed-forward {shape["feed_forward"]}, tied embeddings |
 | weights | {facts["n_weights"] / 1e6:.2f} million, stored as Q8_0: {facts["n_bytes"] / 1e6:.2f} MB |
 | tokenizer | byte-level BPE, {shape["n_tokens"]} tokens, learnt from the corpus |
 | context | {shape["context"]} tokens; trained on conversations of up to 12 turns |
+| norms | RMS with an epsilon of {shape["norm_eps"]}, larger than usual: the length of an embedding \
+tells how much a word matters |
 | chat template | ChatML, in the file; a system prompt is accepted and changes nothing |
-| sampling | temperature 0.2, top-k 20, top-p 0.9, min-p 0.1, no repeat penalty (told in the file) |
+| sampling | temperature 0.1, top-k 20, top-p 0.9, min-p 0.1, no repeat penalty (told in the file) |
 
 ## Training
 
@@ -96,21 +107,29 @@ The corpus is plain text, one file per topic: {n_asks} phrasings written one by 
 of people who do not know the app's terms, the answers, and follow-up questions. A generator makes
 conversations of it without end: frames around phrasings ("could you tell me ..."), typos, capitals,
 abbreviations, near equals of words, words left out, one to twelve turns with changes of topic and
-follow-ups, off-topic questions, and noise that is answered by "I did not follow". Phrasings from
-which so many words are missing that the rest no longer tells the topic, judged by the other
-phrasings alone, are taught as "I did not follow" too: rather say so than guess.
+follow-ups, off-topic questions, some of them put together from lists of everyday words, and noise
+that is answered by "I did not follow".
 
-Training is on the CPU, {facts["step"]} steps, loss on the replies alone, with Muon and AdamW. Two
-helpers in training are not in the file: a head that names the topic where the reply begins, and one
-that names it from the mean of the question's embeddings. The weights are a running mean; the
-checkpoint was chosen by phrasings kept back for that purpose.
+Training is on the CPU and begins with nothing but this corpus, in three stages:
 
+1. A judge, a linear classifier over words and pieces of words, learns the phrasings in a minute.
+   It then names the topic of questions that nobody wrote, pieced together from written ones; where
+   it is unsure, "I did not follow" is taught: rather say so than guess.
+2. The embeddings learn to tell the topics by themselves, as the mean of a question's words. The
+   first layer starts as that mean.
+3. The whole network learns the replies: {facts["step"]} steps, loss on the replies alone, with Muon
+   and AdamW. Two heads that name the topic help in training and are not in the file. The weights
+   are a running mean; the checkpoint was chosen by phrasings kept back for that purpose.
+{note}
 ## Figures
 
 Measured on this very file through llama.cpp, greedy. Right means: the reply is that of the wanted
 topic. Confidently wrong means: it is another topic's, and not a refusal. "Nearest phrasing" is what a
 search for the most similar known phrasing (TF-IDF) gets right on the same questions.
-The phrasings of these exams took no part in training or in the choice of the checkpoint.
+The phrasings of these exams took no part in training or in the choice of the checkpoint, but for
+"frame", "typos", "follow-up" and "system prompt", which put known ones into new surroundings. Of the
+blind questions some short ones ("thanks", "is it open source") stand in the corpus by chance, because
+everybody asks them so.
 
 {write_table(figures)}
 
@@ -137,8 +156,11 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, default=Path("corpus"))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--note", default="", help="what was particular about this training")
     options = parser.parse_args()
-    options.out.write_text(write_card(read_corpus(options.corpus), options.work), "utf-8")
+    note = f"\n{options.note}\n" if options.note else ""
+    card = write_card(read_corpus(options.corpus), options.work, note)
+    options.out.write_text(card, "utf-8")
     print(f"{options.out} written")
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from recipe import frames, murk, noise
+from recipe import elsewhere, frames, murk, noise
 from recipe.corpus import Corpus, Follow, normalise
 from recipe.evidence import Evidence
 
@@ -26,6 +26,8 @@ NOT_FOLLOWED = "talk-not-followed"
 OFF_TOPIC = "off-refuse"
 CERTAIN = 0.35
 """Certainty from which the words left of a thinned-out phrasing are taken to tell its topic."""
+JUDGED_CERTAIN = 0.3
+"""Certainty from which a judge's topic is taught for a question that nobody wrote."""
 
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.",
@@ -43,6 +45,13 @@ SYSTEM_PROMPTS = (
     "Always answer in English.",
     "You are an expert in computers.",
 )
+
+
+class Judge(Protocol):
+    """Names the topic of any text."""
+
+    def judge(self, text: str) -> tuple[str, float]:
+        """The likeliest topic and its probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +80,36 @@ class Mix:
     """Shares of what the stream holds; the rest are single questions of one topic.
 
     `again` is a share of the turns of longer conversations that do not follow up; `hints` and
-    `hazy` are shares of the questions on a topic; `cut` of the single questions.
+    `hazy` are shares of the questions on a topic; `cut` of all but long conversations; `elsewhere`
+    of the off-topic questions. `pieced` needs a judge.
     """
 
-    hints: float = 0.08
-    hazy: float = 0.10
-    murk: float = 0.06
+    hints: float = 0.06
+    hazy: float = 0.08
+    murk: float = 0.05
     again: float = 0.25
-    off_topic: float = 0.10
-    multi_turn: float = 0.28
-    long: float = 0.02
-    cut: float = 0.75
+    off_topic: float = 0.13
+    elsewhere: float = 0.4
+    pieced: float = 0.25
+    multi_turn: float = 0.24
+    long: float = 0.01
+    cut: float = 0.88
     system: float = 0.10
 
 
 class Generator:
     """An endless stream of training conversations."""
 
-    def __init__(self, corpus: Corpus, split: Split, rng: Random, mix: Mix | None = None) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        split: Split,
+        rng: Random,
+        mix: Mix | None = None,
+        judge: Judge | None = None,
+    ) -> None:
         self.corpus = corpus
+        self.judge = judge
         self.split = split
         self.rng = rng
         self.mix = mix or Mix()
@@ -97,7 +117,7 @@ class Generator:
         self._off_weights = [len(split.train[t]) or 1 for t in self._off_groups]
         special = {*self._off_groups, NOT_FOLLOWED}
         self._topics = [t for t in split.train if t not in special and split.train[t]]
-        self._weights = [min(len(split.train[t]), 90) ** 0.5 for t in self._topics]
+        self._weights = [len(split.train[t]) ** 0.75 for t in self._topics]
         self._phrasings = [ask for t in self._topics for ask in split.train[t]]
         self._lost_follows = find_lost_follows(split.train_follows)
         self._hints = collect_hints(corpus, split)
@@ -114,24 +134,42 @@ class Generator:
         if kind < mix.long:
             return Conversation(system, self._draw_exchanges(rng.randint(5, 12)))
         if kind < mix.long + mix.multi_turn:
-            return Conversation(system, self._draw_exchanges(rng.choice((2, 2, 2, 3, 3, 4))))
+            exchanges = self._draw_exchanges(rng.choice((2, 2, 2, 2, 3, 4)))
+            return Conversation(system, exchanges, is_cut=rng.random() < mix.cut)
         return Conversation(system, (self._draw_exchange(),), is_cut=rng.random() < mix.cut)
 
     def _draw_topic(self) -> str:
         return self.rng.choices(self._topics, self._weights)[0]
 
     def _draw_exchange(self) -> Exchange:
-        rng, kind = self.rng, self.rng.random()
-        if kind < self.mix.murk:
+        rng, mix, kind = self.rng, self.mix, self.rng.random()
+        if kind < mix.murk:
             return self._answer(NOT_FOLLOWED, self._draw_murk())
-        if kind < self.mix.murk + self.mix.off_topic and self._off_groups:
-            group = rng.choices(self._off_groups, self._off_weights)[0]
-            asks = self.split.train[group] or self.corpus.topics[group].asks
-            return self._answer(OFF_TOPIC, roughen(rng.choice(asks), rng, is_off_topic=True))
+        if kind < mix.murk + mix.off_topic and self._off_groups:
+            return self._answer(OFF_TOPIC, roughen(self._draw_off(), rng, is_off_topic=True))
+        if self.judge is not None and rng.random() < mix.pieced:
+            return self._draw_pieced(self.judge)
         topic_id = self._draw_topic()
-        if rng.random() < self.mix.hazy:
+        if rng.random() < mix.hazy:
             return self._draw_hazy(topic_id)
         return self._answer(topic_id, self._phrase(topic_id))
+
+    def _draw_off(self) -> str:
+        if self.rng.random() < self.mix.elsewhere:
+            return elsewhere.ask_elsewhere(self.rng)
+        group = self.rng.choices(self._off_groups, self._off_weights)[0]
+        return self.rng.choice(self.split.train[group] or self.corpus.topics[group].asks)
+
+    def _draw_pieced(self, judge: Judge) -> Exchange:
+        """A question of pieces, answered as the judge takes it, if it is sure."""
+        topic_id = self._draw_topic()
+        is_near = self.rng.random() < 0.6
+        other = topic_id if is_near else self._draw_topic()
+        first = self.rng.choice(self.split.train[topic_id])
+        text = piece_together(first, self.rng.choice(self.split.train[other]), self.rng)
+        text = roughen(text, self.rng) if self.rng.random() < 0.3 else text
+        judged, certainty = judge.judge(text)
+        return self._answer(judged if certainty > JUDGED_CERTAIN else NOT_FOLLOWED, text)
 
     def _draw_hazy(self, topic_id: str) -> Exchange:
         """A phrasing with words missing: its topic where they still tell it, else not followed."""
@@ -182,7 +220,7 @@ class Generator:
         """Turns that follow from each other where they can, or change the topic."""
         turns: list[Exchange] = []
         while len(turns) < n_turns:
-            if turns and self.rng.random() < 0.62:
+            if turns and self.rng.random() < 0.72:
                 follow = self._draw_follow(turns)
                 if follow is not None:
                     turns.append(follow)
@@ -203,10 +241,10 @@ class Generator:
     def _draw_follow(self, turns: Sequence[Exchange]) -> Exchange | None:
         """A follow-up of the last topic, or of the one before it where it cannot be mistaken."""
         rng = self.rng
-        choices = self.split.train_follows.get(turns[-1].topic_id, ())
+        choices = self.split.train_follows[turns[-1].topic_id]
         if len(turns) >= 2 and rng.random() < 0.25:
             own = {normalise(follow.text) for follow in choices}
-            earlier = self.split.train_follows.get(turns[-2].topic_id, ())
+            earlier = self.split.train_follows[turns[-2].topic_id]
             lost = set(map(normalise, self._lost_follows))
             choices = tuple(
                 f for f in earlier if normalise(f.text) not in own and normalise(f.text) not in lost
@@ -242,6 +280,20 @@ def collect_hints(corpus: Corpus, split: Split) -> dict[str, list[str]]:
             if sum(not murk.is_small(word) for word in follow.text.split()) >= 2:
                 hints[follow.target].append(follow.text)
     return hints
+
+
+def piece_together(first: str, second: str, rng: Random) -> str:
+    """A question that nobody wrote, of one phrasing's words, or of two."""
+    left, right = first.split(), second.split()
+    kind = rng.random()
+    if kind < 0.5:
+        begin, end = rng.randint(1, len(left)), rng.randint(0, len(right) - 1)
+        return " ".join(left[:begin] + right[end:])
+    if kind < 0.7:
+        return noise.drop_words(first, rng, rng.uniform(0.2, 0.6))
+    at = rng.randrange(len(left))
+    left[at] = elsewhere.name_thing(rng) if kind < 0.85 else rng.choice(right)
+    return " ".join(left)
 
 
 def join_phrasings(first: str, second: str, rng: Random) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "Inglenook Guide"
 MAX_BYTES = 8 * 1024 * 1024
-SAMPLING = {"temp": 0.2, "top_k": 20, "top_p": 0.9, "min_p": 0.1, "penalty_repeat": 1.0}
+SAMPLING = {"temp": 0.1, "top_k": 20, "top_p": 0.9, "min_p": 0.1, "penalty_repeat": 1.0}
 """Defaults told by the file. No repeat penalty: answers repeat words of the question."""
 
 Array = NDArray[np.float32]

@@ -64,9 +64,21 @@ class Corpus:
         """The wordings that answer a question of this topic."""
         return self.topics[self.answer_of(topic_id)].says
 
+    def members_of(self, answer_id: str) -> list[Topic]:
+        """The topics that this one's words answer, itself first."""
+        others = [t for t in self.topics.values() if self.answer_of(t.id) == answer_id]
+        return sorted(others, key=lambda topic: topic.id != answer_id)
+
     def followers_of(self, topic_id: str) -> tuple[Follow, ...]:
-        """What people say next after this topic's answer."""
-        return self.topics[self.answer_of(topic_id)].follows
+        """What people say next after this topic's answer, from all topics that share it.
+
+        Where two of them send the same words to different answers, the first has it.
+        """
+        follows: dict[str, Follow] = {}
+        for topic in self.members_of(self.answer_of(topic_id)):
+            for follow in topic.follows:
+                follows.setdefault(normalise(follow.text), follow)
+        return tuple(follows.values())
 
 
 @dataclass(slots=True)
@@ -81,6 +93,12 @@ class _Draft:
 def normalise(text: str) -> str:
     """Lower case, words and the marks that name keys: what makes two phrasings the same."""
     return " ".join(re.findall(r"\w+|[?<>+\u2039\u203a]|(?<=[ +])[-,=./](?=$|\s)", text.lower()))
+
+
+def find_opening_word(reply: str) -> str:
+    """The first word of a reply, or the mark before it."""
+    found = re.match(r"\w+|\S", reply)
+    return found.group(0) if found else ""
 
 
 def read_corpus(folder: Path) -> Corpus:
@@ -149,10 +167,16 @@ def find_faults(corpus: Corpus, min_asks: int = 0) -> list[str]:
     """What breaks the rules of the corpus, one sentence each; empty when all is well."""
     faults: list[str] = []
     owners: dict[str, str] = {}
+    openings: dict[str, str] = {}
     for topic in corpus.topics.values():
         if len(topic.asks) < min_asks:
             faults.append(f"{topic.id}: {len(topic.asks)} phrasings, {min_asks} wanted")
         faults += _find_answer_faults(corpus, topic)
+        word = find_opening_word(topic.says[0]) if topic.says else topic.id
+        if openings.setdefault(word, topic.id) != topic.id:
+            faults.append(
+                f"{topic.id}: its answer opens with {word!r}, as that of {openings[word]}"
+            )
         for ask in topic.asks:
             key = normalise(ask) or ask
             owner = owners.setdefault(key, topic.id)

@@ -21,6 +21,8 @@ from recipe.llama import GgufModel
 from recipe.split import Split, split_corpus
 
 REFUSALS = (OFF_TOPIC, NOT_FOLLOWED)
+N_COMPARED = 6
+"""Authored answers that a reply which is none word for word is held against, letter by letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,11 @@ class Miss:
     got: str
 
 
+def _share_words(first: Counter[str], second: Counter[str]) -> float:
+    """Words in common as a share of all words."""
+    return (first & second).total() / max(1, (first | second).total())
+
+
 class Answers:
     """Tells which topic's words a reply is made of."""
 
@@ -58,12 +65,15 @@ class Answers:
             for topic_id in corpus.answer_ids()
             for say in corpus.topics[topic_id].says
         }
+        self._words = {say: Counter(say.split()) for say in self._exact}
 
     def find(self, reply: str) -> tuple[str, bool]:
         """The topic, and whether the reply is word for word."""
         if reply in self._exact:
             return self._exact[reply], True
-        near = difflib.get_close_matches(reply, self._exact, n=1, cutoff=0.0)
+        words = Counter(reply.split())
+        likely = sorted(self._exact, key=lambda say: -_share_words(words, self._words[say]))
+        near = difflib.get_close_matches(reply, likely[:N_COMPARED], n=1, cutoff=0.0)
         return (self._exact[near[0]] if near else NOT_FOLLOWED), False
 
 

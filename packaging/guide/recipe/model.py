@@ -25,7 +25,8 @@ class Shape:
     n_heads: int = 4
     feed_forward: int = 704
     rope_base: float = 10_000.0
-    norm_eps: float = 1e-5
+    norm_eps: float = 1e-2
+    """Large, so that the first norm keeps the lengths of embeddings: small words stay short."""
     context: int = 2048
 
     @property
@@ -110,6 +111,19 @@ class Llama(nn.Module):
         mean = functional.embedding_bag(ids, self.embedding.weight, starts, mode="mean")
         mean = functional.rms_norm(mean, (self.shape.width,), eps=self.shape.norm_eps)
         return self.bag_head(functional.dropout(mean, 0.3, self.training))
+
+    @torch.no_grad()
+    def begin_as_mean(self) -> None:
+        """Start the first layer as a mean over all words so far, and the topic head as the bag's.
+
+        What the embeddings learnt by themselves is then there from the first step.
+        """
+        width = self.shape.width
+        first = self.blocks[0]
+        first.qkv.weight[: 2 * width].mul_(0.2)
+        first.qkv.weight[2 * width :] = torch.eye(width)
+        first.attn_out.weight.copy_(torch.eye(width))
+        self.topic_head.load_state_dict(self.bag_head.state_dict())
 
     def count_weights(self) -> int:
         """Numbers in the model as it is shipped."""

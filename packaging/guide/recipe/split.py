@@ -22,7 +22,7 @@ FOLLOW_REPORT_SHARE = 0.10
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Phrasings by topic id, and follow-ups as (topic asked before, follow-up)."""
+    """Phrasings by topic id, and follow-ups by the id of the answer before them."""
 
     train: dict[str, tuple[str, ...]]
     choose: dict[str, tuple[str, ...]]
@@ -52,11 +52,10 @@ def split_corpus(corpus: Corpus) -> Split:
         )
         held = {*report[topic.id], *choose[topic.id]}
         train[topic.id] = tuple(ask for ask in topic.asks if ask not in held)
-        kept = {
-            follow
-            for follow in topic.follows
-            if place_of("follow", topic.id, follow.text) < FOLLOW_REPORT_SHARE
-        }
-        report_follows[topic.id] = tuple(follow for follow in topic.follows if follow in kept)
-        train_follows[topic.id] = tuple(follow for follow in topic.follows if follow not in kept)
+    for answer_id in corpus.answer_ids():
+        report_follows[answer_id] = train_follows[answer_id] = ()
+        for follow in corpus.followers_of(answer_id):
+            is_kept = place_of("follow", answer_id, follow.text) < FOLLOW_REPORT_SHARE
+            side = report_follows if is_kept else train_follows
+            side[answer_id] += (follow,)
     return Split(train, choose, report, train_follows, report_follows)

@@ -5,6 +5,7 @@ Called by training, conversion and verification.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,18 @@ from recipe.chatml import CONTROL_TOKENS, END, START
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+    from random import Random
 
     from recipe.conversations import Conversation
 
-OPENING = 4
-"""Tokens at the head of a reply, where the topic is decided; the rest is known by heart."""
-OPENING_WEIGHT = 3.0
+OPENING_WEIGHTS = (8.0, 2.0, 1.0)
+REST_WEIGHT = 0.4
+"""How much the tokens at the head of a reply count, where the topic is decided, and the rest,
+which is known by heart."""
+LOOSE_SHARE = 0.25
+"""Share of the questions in training whose words are cut into smaller pieces by chance."""
+LOOSE_DROPOUT = 0.15
+"""Chance that a merge of pieces is left out there (BPE dropout, Provilkov et al. 2020)."""
 
 
 def train_tokenizer(texts: Iterable[str], n_tokens: int) -> Tokenizer:
@@ -36,6 +43,26 @@ def train_tokenizer(texts: Iterable[str], n_tokens: int) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def add_words(tokenizer: Tokenizer, words: Iterable[str]) -> Tokenizer:
+    """The same tokenizer with these words as tokens of their own, after all that it learnt.
+
+    A reply that opens with a token of its topic's own is decided in one step.
+    """
+    facts = json.loads(tokenizer.to_str())
+    vocabulary, merges = facts["model"]["vocab"], facts["model"]["merges"]
+    known = {tuple(merge) for merge in merges}
+    for word in words:
+        pieces = tokenizer.encode(word).tokens
+        while len(pieces) > 1:
+            merge = pieces[0], pieces[1]
+            pieces = ["".join(merge), *pieces[2:]]
+            vocabulary.setdefault(pieces[0], len(vocabulary))
+            if merge not in known:
+                known.add(merge)
+                merges.append(list(merge))
+    return Tokenizer.from_str(json.dumps(facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +84,9 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         tokenizer.encode_special_tokens = True  # control tokens in content stay text
+        self._loose = Tokenizer.from_str(tokenizer.to_str())
+        self._loose.encode_special_tokens = True
+        self._loose.model.dropout = LOOSE_DROPOUT
         self.start = tokenizer.token_to_id(START)
         self.end = tokenizer.token_to_id(END)
         self._known: dict[str, list[int]] = {}
@@ -80,6 +110,11 @@ class Encoder:
         """Text of ids, control tokens left out."""
         return str(self._tokenizer.decode(ids))
 
+    def list_template_ids(self) -> list[int]:
+        """Ids that lay a conversation out."""
+        turns = self.lay_out_question([]) + self.open_turn("system")
+        return sorted({*turns, *self.close_turn()})
+
     def open_turn(self, role: str) -> list[int]:
         """`<|im_start|>role` and the line's end."""
         return [self.start, *self._encode_known(role + "\n")]
@@ -88,8 +123,14 @@ class Encoder:
         """`<|im_end|>` and the line's end."""
         return [self.end, *self._newline]
 
-    def lay_out(self, conversation: Conversation, cut_tokens: int = 6) -> Sequence:
-        """Ids of a whole conversation, marked for learning."""
+    def encode_loosely(self, text: str) -> list[int]:
+        """Ids of content in smaller pieces than usual, as words with slips in them come."""
+        return list(self._loose.encode(text, add_special_tokens=False).ids)
+
+    def lay_out(
+        self, conversation: Conversation, cut_tokens: int = 3, rng: Random | None = None
+    ) -> Sequence:
+        """Ids of a whole conversation, marked for learning; with `rng`, some cut loosely."""
         ids: list[int] = []
         taught: list[float] = []
         decisions: list[tuple[int, str]] = []
@@ -99,7 +140,8 @@ class Encoder:
             ids += self.close_turn()
         taught += [0.0] * len(ids)
         for exchange in conversation.exchanges:
-            content = self.encode(exchange.user)
+            is_loose = rng is not None and rng.random() < LOOSE_SHARE
+            content = (self.encode_loosely if is_loose else self.encode)(exchange.user)
             if content and not exchange.is_follow:
                 questions.append((content, exchange.topic_id))
             prompt = self.lay_out_question(content)
@@ -107,10 +149,11 @@ class Encoder:
             taught += [0.0] * len(prompt)
             decisions.append((len(ids) - 1, exchange.topic_id))
             reply = [*self._encode_known(exchange.reply), self.end]
-            is_cut = conversation.is_cut and len(reply) > cut_tokens
+            is_last = exchange is conversation.exchanges[-1]
+            is_cut = conversation.is_cut and is_last and len(reply) > cut_tokens
             reply = reply[:cut_tokens] if is_cut else reply
             ids += reply
-            taught += [OPENING_WEIGHT] * min(OPENING, len(reply)) + [1.0] * (len(reply) - OPENING)
+            taught += [*OPENING_WEIGHTS, *[REST_WEIGHT] * len(reply)][: len(reply)]
             if not is_cut:
                 ids += self._newline
                 taught += [0.0] * len(self._newline)

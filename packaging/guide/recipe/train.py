@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,28 +21,40 @@ from torch.nn import functional
 
 from recipe.batches import Batch, stream_batches
 from recipe.conversations import Generator, Mix
-from recipe.corpus import Corpus, find_faults, read_corpus
+from recipe.corpus import Corpus, find_faults, find_opening_word, read_corpus
 from recipe.model import Llama, Shape
+from recipe.muon import Muon
 from recipe.probe import probe
 from recipe.split import Split, place_of, split_corpus
-from recipe.tokens import Encoder, train_tokenizer
+from recipe.teacher import Teacher
+from recipe.tokens import Encoder, add_words, train_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SEED = 20_260
 N_PROBED = 300
 """Questions asked at each probe, the same each time."""
-EARLY = Mix(multi_turn=0.06, long=0.0, cut=0.96, hazy=0.0)
+WARM = Mix(multi_turn=0.0, long=0.0, cut=1.0, pieced=0.3)
+EARLY = Mix(multi_turn=0.02, long=0.0, cut=0.98, pieced=0.3)
 """Short first: most of what is hard is to tell the topics apart."""
 LATE = Mix()
-"""Then whole replies, follow-ups and long conversations."""
+"""Then follow-ups and long conversations."""
+LAST = Mix(cut=0.5)
+LAST_SHARE = 0.2
+"""At last whole replies, so that they are known by heart to their end."""
+WARM_RATE = 8e-3
+WARM_SCALE = 0.05
+"""Standard deviation of the embeddings after the warm-up; their directions are what was learnt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is asked for; the defaults are what the shipped file was trained with."""
 
-    minutes: float = 45.0
-    n_batch_tokens: int = 1792
-    n_vocabulary: int = 2048
+    minutes: float = 55.0
+    n_batch_tokens: int = 1536
+    n_vocabulary: int = 4096
     width: int = 192
     n_layers: int = 3
     n_heads: int = 4
@@ -52,9 +64,10 @@ class Plan:
     weight_decay: float = 0.1
     head_weight: float = 0.5
     bag_weight: float = 0.5
-    early_share: float = 0.5
-    ema: float = 0.998
-    probe_minutes: float = 2.0
+    early_share: float = 0.4
+    warm_steps: int = 3000
+    ema: float = 0.995
+    probe_minutes: float = 4.0
     n_threads: int = 2
 
 
@@ -105,16 +118,24 @@ class Training:
 
     def run(self) -> None:
         """Train until the minutes are spent."""
-        generator = Generator(self.corpus, self.split, Random(SEED + self.step), EARLY)
+        teacher = prepare_teacher(self.corpus, self.split, self.work, self.topic_ids)
+        rng = Random(SEED + self.step)
+        generator = Generator(self.corpus, self.split, rng, EARLY, teacher)
         topic_index = {topic: index for index, topic in enumerate(self.topic_ids)}
         batches = stream_batches(
             generator, self.encoder, topic_index, self.plan.n_batch_tokens, self.model.shape.context
         )
+        if self.step == 0:
+            generator.mix = WARM
+            self.warm_up(batches)
+            generator.mix = EARLY
         limit_s, probed_s, told_s = self.plan.minutes * 60, self.spent_s, self.spent_s
         self.model.train()
         while self.spent_s < limit_s:
             begin = time.monotonic()
-            if self.spent_s > self.plan.early_share * limit_s:
+            if self.spent_s > (1 - LAST_SHARE) * limit_s:
+                generator.mix = LAST
+            elif self.spent_s > self.plan.early_share * limit_s:
                 generator.mix = LATE
             losses = self.learn(next(batches), self.spent_s / limit_s)
             self.spent_s += time.monotonic() - begin
@@ -126,12 +147,30 @@ class Training:
                 probed_s = self.spent_s
         self.keep()
 
+    def warm_up(self, batches: Iterator[Batch]) -> None:
+        """Let the embeddings learn the topics by themselves first: far cheaper a question."""
+        heads = [self.model.embedding.weight, *self.model.bag_head.parameters()]
+        optimiser = torch.optim.AdamW(heads, lr=WARM_RATE, betas=(0.9, 0.98), weight_decay=0.02)
+        for step in range(self.plan.warm_steps):
+            optimiser.param_groups[0]["lr"] = WARM_RATE * (1 - step / self.plan.warm_steps)
+            loss = compute_bag_loss(self.model, next(batches))
+            loss.backward()
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+            if step % 100 == 99:
+                print(f"warm-up {step + 1}: bag loss {loss.item():.3f}", flush=True)
+        with torch.no_grad():
+            table = self.model.embedding.weight
+            table.mul_(WARM_SCALE / table.std())
+            table[self.encoder.list_template_ids()] *= 0.05
+            self.model.begin_as_mean()
+        self.mean = Averaged(self.model, self.plan.ema)
+
     def learn(self, batch: Batch, progress: float) -> tuple[float, float, float]:
         """One step; returns the losses of the words, the topics and the bags."""
         rate = self.plan.peak_rate * min(1.0, self.step / 100) * max(0.01, 1 - progress)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            words, topics = compute_losses(self.model, batch)
-            loss = words + self.plan.head_weight * topics
+        words, topics = compute_losses(self.model, batch)
+        loss = words + self.plan.head_weight * topics
         bags = compute_bag_loss(self.model, batch)
         loss = loss + self.plan.bag_weight * bags
         loss.backward()
@@ -224,12 +263,7 @@ class Optimisers:
         ]
         self.parts: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(0.9, 0.98)),
-            torch.optim.Muon(
-                matrices,
-                lr=plan.peak_rate,
-                weight_decay=plan.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            ),
+            Muon(matrices, lr=plan.peak_rate, weight_decay=plan.weight_decay),
         ]
 
     def step(self, rate: float) -> None:
@@ -258,8 +292,18 @@ def prepare_tokenizer(corpus: Corpus, split: Split, work: Path, n_tokens: int) -
         texts += [" " + text for text in texts]
         texts += [say for topic in corpus.topics.values() for say in topic.says]
         texts += ["user\n", "assistant\n", "system\n"] * 200
-        train_tokenizer(texts, n_tokens).save(str(path))
+        openings = [find_opening_word(corpus.says_of(t)[0]) for t in corpus.answer_ids()]
+        add_words(train_tokenizer(texts, n_tokens), openings).save(str(path))
     return Encoder.load(path)
+
+
+def prepare_teacher(corpus: Corpus, split: Split, work: Path, topic_ids: list[str]) -> Teacher:
+    """Load the run's judge of questions, or train it."""
+    path, teacher = work / "teacher.pt", Teacher(topic_ids)
+    if not teacher.load(path):
+        teacher.learn(corpus, split, Random(SEED))
+        teacher.save(path)
+    return teacher
 
 
 def save_weights(model: Llama, path: Path, facts: dict[str, Any]) -> None:

@@ -97,6 +97,13 @@ def test_topics_of_one_answer_share_their_follow_ups(tmp_path: Path) -> None:
     ]
 
 
+def test_finds_answers_that_open_with_the_same_word(tmp_path: Path) -> None:
+    write_topic(tmp_path, "app-a", "title: a\n== ask\none\n== say\nPress F1.")
+    write_topic(tmp_path, "app-b", "title: b\n== ask\ntwo\n== say\nPress F2.\n== say\nPress.")
+    faults = find_faults(read_corpus(tmp_path))
+    assert faults == ["app-b: its answer opens with 'Press', as that of app-a"]
+
+
 def test_finds_answers_that_lead_in_a_circle(tmp_path: Path) -> None:
     write_topic(tmp_path, "app-a", "title: a\nanswers: app-b\n== ask\none")
     write_topic(tmp_path, "app-b", "title: b\nanswers: app-a\n== ask\ntwo")
