@@ -27,10 +27,28 @@ def find_window_home(arguments: list[str]) -> tuple[bool, Path | None]:
 
 
 def has_display() -> bool:
-    """Whether a window can be opened: a display is named, or the platform needs none."""
-    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
+    """Whether a window can be opened: a display is named and answers, or none is needed."""
+    platform = os.environ.get("QT_QPA_PLATFORM", "")
+    if not sys.platform.startswith("linux") or platform not in {"", "xcb"}:
         return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    if os.environ.get("WAYLAND_DISPLAY") and not platform:
+        return True
+    return bool(os.environ.get("DISPLAY")) and answers_x()
+
+
+def answers_x() -> bool:
+    """Whether the X server can be reached. Qt ends the process when it cannot."""
+    import ctypes
+
+    try:
+        xcb = ctypes.CDLL("libxcb.so.1")
+    except OSError:
+        return True  # Qt says which library is missing.
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    connection = ctypes.c_void_p(xcb.xcb_connect(None, None))
+    has_error = xcb.xcb_connection_has_error(connection)
+    xcb.xcb_disconnect(connection)
+    return not has_error
 
 
 def open_window(home: Path | None) -> int:

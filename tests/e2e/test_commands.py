@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,11 @@ def test_without_a_display_the_terminal_is_offered(program: Program) -> None:
     ended = program.run()
     assert ended.code == 2
     assert "inglenook run" in ended.err
+
+
+def test_G09_a_display_that_does_not_answer_is_told_in_a_sentence(
+    make_program: Callable[..., Program],
+) -> None:
+    ended = make_program(DISPLAY=":98765").run()
+    assert ended.code == 2
+    assert ended.err.startswith("There is no display to open a window on.")
