@@ -87,8 +87,7 @@ def test_C01_what_was_on_the_screen_is_there_again_and_goes_on(
         window.kill()
     with desktop.open(window_program) as window, open_stored(window_program.database) as stored:
         kept = stored.wait_for_status("the sea", "interrupted")
-        window.search_and_open("the sea")
-        window.wait_for_bar(LIGHT.amber_tint)
+        window.wait_for_bar(LIGHT.amber_tint)  # What was open is on show by itself.
         check_shown_again(shown, look_from_top(window))
 
         desktop.press("ctrl+n")

@@ -1,10 +1,11 @@
 """Where the window stood: its geometry, the panes' widths, the conversation that was open.
 
-Read and written on the window's thread, a few hundred bytes in the profile's data folder. It
-holds ids and numbers, no text of a conversation.
+Read on the window's thread, written there at the end and else by a task: a few hundred bytes in the
+profile's data folder. It holds ids and numbers, no text of a conversation.
 """
 
 import logging
+import threading
 from pathlib import Path
 
 import msgspec
@@ -34,7 +35,7 @@ def load_placement(path: Path) -> Placement:
 
 def save_placement(path: Path, placement: Placement) -> None:
     """Keep it, replacing the file as a whole; a full disk costs only the placement."""
-    fresh = path.with_suffix(".new")
+    fresh = path.with_suffix(f".{threading.get_ident()}.new")
     try:
         fresh.write_bytes(msgspec.json.encode(placement))
         fresh.replace(path)

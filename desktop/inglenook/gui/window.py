@@ -59,6 +59,7 @@ class MainWindow(QMainWindow):
         self._models_page: ModelsPage | None = None
         self._settings_page: SettingsPage | None = None
         self._wants_inspector = False
+        self._is_started = False
         self.setWindowTitle(TITLE)
         self.setMinimumSize(640, 420)
         self._placement_path = app.profile.data / "window.json"
@@ -73,6 +74,7 @@ class MainWindow(QMainWindow):
 
     def start(self) -> None:
         """Fill what is shown; called once after the first paint."""
+        self._is_started = True
         self.chooser.warm_up()  # first: the engine's process works beside all that follows
         self.sidebar_controller.reload()
         if self._placement.conversation_id:
@@ -282,6 +284,9 @@ class MainWindow(QMainWindow):
         has_one = bool(conversation_id)
         self.actions_by_name["rename"].setEnabled(has_one)
         self.actions_by_name["delete"].setEnabled(has_one)
+        if self._is_started:  # Also after a crash the next start shows what was open.
+            placement = self._make_placement()
+            self._tasks.run(lambda: save_placement(self._placement_path, placement), in_order=True)
 
     def _on_live_changed(self) -> None:
         running = self.live.conversation_ids
@@ -355,23 +360,20 @@ class MainWindow(QMainWindow):
             self._splitter.setSizes(list(kept.pane_widths))
         self._set_inspector(kept.has_inspector)
 
-    def _save_placement(self) -> None:
+    def _make_placement(self) -> Placement:
         widths = self._splitter.sizes()
         if not self.inspector.isVisible():
             widths[-1] = INSPECTOR_PX
-        save_placement(
-            self._placement_path,
-            Placement(
-                geometry=bytes(self.saveGeometry().data()),
-                pane_widths=tuple(widths),
-                has_inspector=self._wants_inspector,
-                conversation_id=self.chat.conversation_id or "",
-            ),
+        return Placement(
+            geometry=bytes(self.saveGeometry().data()),
+            pane_widths=tuple(widths),
+            has_inspector=self._wants_inspector,
+            conversation_id=self.chat.conversation_id or "",
         )
 
     @override
     def closeEvent(self, event: QCloseEvent) -> None:
         """Keep the placement and the draft; the rest is closed by `application`."""
-        self._save_placement()
+        save_placement(self._placement_path, self._make_placement())
         self.chat.close()
         super().closeEvent(event)

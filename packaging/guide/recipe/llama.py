@@ -9,8 +9,8 @@ import ctypes
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import llama_cpp as native
 import numpy as np
+from llama_cpp import llama_cpp as native
 
 from recipe.chatml import END, START
 

@@ -13,6 +13,7 @@ from inglenook.app import GUIDE_ID
 from inglenook.engine.protocol import Load
 from inglenook.gui import first_paint
 from inglenook.gui.first_paint import FirstPaint
+from inglenook.gui.placement import load_placement
 from support.window import WindowKit, wait_until
 
 type OpenKit = Callable[..., WindowKit]
@@ -108,3 +109,18 @@ def test_C08_a_rescued_database_is_told_of(open_kit: OpenKit, tmp_path: Path) ->
     assert kit.app.store.notice is not None
     assert kit.app.store.notice.message in notice.label.text()
     kit.ask_and_wait("hello")
+
+
+def test_C01_what_was_open_is_on_show_again_after_a_crash(open_kit: OpenKit) -> None:
+    first = open_kit()
+    first.ask_and_wait("hello")
+    shown = first.window.chat.conversation_id
+    assert shown is not None
+    path = first.window._placement_path
+    wait_until(lambda: load_placement(path).conversation_id == shown)
+    kept = path.read_bytes()
+    first.session.close()
+    first.app.close()
+    path.write_bytes(kept)  # As a window leaves it that never came to close.
+    second = open_kit()
+    wait_until(lambda: second.window.chat.conversation_id == shown)
