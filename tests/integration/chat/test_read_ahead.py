@@ -60,7 +60,7 @@ def test_nothing_is_read_on_battery(talk: Talk, monkeypatch: pytest.MonkeyPatch)
     assert list_read(talk) == []
 
 
-def test_f12_deleting_for_good_deletes_what_the_engine_kept(store: Store, tmp_path: Path) -> None:
+def test_F12_deleting_for_good_deletes_what_the_engine_kept(store: Store, tmp_path: Path) -> None:
     hub = EventHub()
     engine = FakeEngine(hub.publish)
     settings = Settings(store.load_settings, store.save_setting, hub)

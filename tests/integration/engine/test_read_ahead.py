@@ -130,6 +130,9 @@ def test_memory_that_cannot_be_cut_is_left_alone(tmp_path: Path, architecture: s
 
 
 def test_what_is_too_long_is_not_read(bench: Bench) -> None:
-    bench.read(LONG * 400)
-    time.sleep(0.3)
+    read_and_wait(bench, LONG * 400)
+    worker = bench.engine._worker
+    assert worker is not None
+    assert worker._session is not None
+    assert worker._session.scheduler._slots.n_used == 0
     assert bench.ask("r", "hello").reason == "length"
