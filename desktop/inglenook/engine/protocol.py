@@ -58,12 +58,17 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
 
 
+type KvType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0"]
+
+
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a model is loaded. None means automatic.
 
     `n_ctx` automatic: what the model was trained for, at most 8,192 tokens. `n_gpu_layers`
     automatic: all layers where a GPU backend and device are present, fewer when they do not fit.
     `n_threads` automatic: physical cores, fewer for a very small model. Batch sizes in tokens.
+    `kv_type` is how the KV memory is stored; types below f16 need flash attention. The RoPE values
+    and `lora_adapters`, pairs of path and scale, are the model's own where not given.
     """
 
     n_ctx: int | None = None
@@ -76,6 +81,20 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     use_mmap: bool = True
     use_mlock: bool = False
     flash_attention: bool | None = None
+    kv_type: KvType = "f16"
+    rope_scaling: Literal["none", "linear", "yarn"] | None = None
+    rope_freq_base: float | None = None
+    rope_freq_scale: float | None = None
+    lora_adapters: tuple[tuple[str, float], ...] = ()
+    keeps_idle_s: float | None = None
+    """Seconds without a command after which the model is unloaded; None keeps it."""
+
+
+class Constraint(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reply's text must obey: a GBNF grammar, or a JSON schema as JSON text; one of them."""
+
+    grammar: str = ""
+    json_schema: str = ""
 
 
 # --- commands ---
@@ -116,6 +135,15 @@ class Generate(Frozen, frozen=True, kw_only=True):
     continue_last: bool = False
     scope: str = ""
     """What the reply belongs to, for whoever deletes snapshots: the conversation's id."""
+    constraint: Constraint | None = None
+    n_alternatives: int | None = None
+    """Tell each token's log-probability, with so many likelier or next likely ones; None: none."""
+    thinks: bool | None = None
+    """Whether a model that can do either reasons before it answers; None leaves it to the template."""
+    reasoning_budget: int | None = None
+    """Tokens of reasoning after which the answer is made to begin; None sets no limit."""
+    speculates: bool = True
+    """Whether copies of earlier text may be guessed ahead and checked in one step; exact."""
 
 
 class Cancel(Frozen, frozen=True, kw_only=True):
@@ -141,11 +169,18 @@ class CountTokens(Frozen, frozen=True, kw_only=True):
     messages: tuple[PromptMessage, ...]
 
 
+class Embed(Frozen, frozen=True, kw_only=True):
+    """Turn texts into vectors with the loaded model; answered by `Embedded` or `EmbedFailed`."""
+
+    request_id: str
+    texts: tuple[str, ...]
+
+
 class Shutdown(Frozen, frozen=True, kw_only=True):
     """Cancel all runs, free the model, end the host."""
 
 
-type Command = Load | Unload | Generate | Cancel | ReadAhead | CountTokens | Shutdown
+type Command = Load | Unload | Generate | Cancel | ReadAhead | CountTokens | Embed | Shutdown
 
 
 # --- events ---
@@ -203,6 +238,10 @@ class Loaded(Frozen, frozen=True, kw_only=True):
     load_s: float
     template_note: str = ""
     """A sentence when the file's chat template could not be used and a plain one stands in."""
+    placement_note: str = ""
+    """A sentence when less went to the GPU than was asked for, or memory was saved elsewhere."""
+    reasoning: Literal["none", "always", "switchable"] = "none"
+    """Whether its template knows reasoning before the answer, and can turn it off."""
 
 
 class LoadFailed(Frozen, frozen=True, kw_only=True):
@@ -221,6 +260,10 @@ class Unloaded(Frozen, frozen=True, kw_only=True):
     """No model is loaded now."""
 
 
+type Part = Literal["answer", "reasoning"]
+"""What a piece of text belongs to, by the marks that the model's template defines."""
+
+
 class Prefill(Frozen, frozen=True, kw_only=True):
     """Prompt reading: `n_done` of `n_prompt` tokens, of which `n_cached` were reused."""
 
@@ -230,12 +273,36 @@ class Prefill(Frozen, frozen=True, kw_only=True):
     n_cached: int
 
 
+class TokenChance(msgspec.Struct, frozen=True):
+    """One token that was, or could have been, drawn: its bytes and its natural log-probability.
+
+    By the model's own distribution, before any sampler.
+    """
+
+    token: int
+    piece: bytes
+    log_probability: float
+
+
+class DrawnToken(msgspec.Struct, frozen=True):
+    """A token of the reply with the likeliest others at its place, likeliest first."""
+
+    chosen: TokenChance
+    alternatives: tuple[TokenChance, ...] = ()
+
+
 class Text(Frozen, frozen=True, kw_only=True):
-    """A piece of the reply, valid text; `n_tokens` output tokens so far, with this piece's."""
+    """A piece of the reply, valid text; `n_tokens` output tokens so far, with this piece's.
+
+    `tokens` is filled where `Generate.n_alternatives` asked for it: all that were drawn since the
+    last piece.
+    """
 
     run_id: str
     piece: str
     n_tokens: int
+    part: Part = "answer"
+    tokens: tuple[DrawnToken, ...] = ()
 
 
 class Meter(Frozen, frozen=True, kw_only=True):
@@ -255,11 +322,18 @@ class Meter(Frozen, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reply took, in tokens. `prompt_tokens` includes `cached_tokens`."""
+    """What a reply took, in tokens. `prompt_tokens` includes `cached_tokens`.
+
+    `output_tokens` includes `reasoning_tokens`, and `drafted_tokens` were guessed ahead, of which
+    `accepted_tokens` came to be drawn.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     n_ctx: int = 0
     seed: int = 0
 
@@ -275,6 +349,7 @@ class Timings(msgspec.Struct, frozen=True, kw_only=True):
     queue_s: float = 0.0
     load_s: float = 0.0
     prefill_s: float = 0.0
+    reasoning_s: float = 0.0
     decode_s: float = 0.0
     ttft_s: float = 0.0
     total_s: float = 0.0
@@ -319,6 +394,24 @@ class TokenCount(Frozen, frozen=True, kw_only=True):
     n_ctx: int
 
 
+class Embedded(Frozen, frozen=True, kw_only=True):
+    """The answer to `Embed`: one vector of unit length per text, F32 little-endian, n_embd each."""
+
+    request_id: str
+    model_id: str
+    vectors: tuple[bytes, ...]
+    n_tokens: int
+
+
+class EmbedFailed(Frozen, frozen=True, kw_only=True):
+    """The texts could not be turned into vectors; codes as in `Failed`."""
+
+    request_id: str
+    code: str
+    message: str
+    hint: str = ""
+
+
 class EngineDied(Frozen, frozen=True, kw_only=True):
     """The child ended by itself; `cause` says why in words. The next command starts a new one."""
 
@@ -353,6 +446,8 @@ type Event = (
     | Finished
     | Failed
     | TokenCount
+    | Embedded
+    | EmbedFailed
     | EngineDied
 )
 
