@@ -139,7 +139,7 @@ class Generate(Frozen, frozen=True, kw_only=True):
     n_alternatives: int | None = None
     """Tell each token's log-probability, with so many likelier or next likely ones; None: none."""
     thinks: bool | None = None
-    """Whether a model that can do either reasons before it answers; None leaves it to the template."""
+    """Whether a model that can do both reasons first; None leaves it to the template."""
     reasoning_budget: int | None = None
     """Tokens of reasoning after which the answer is made to begin; None sets no limit."""
     speculates: bool = True
