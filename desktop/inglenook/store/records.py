@@ -30,16 +30,23 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Statistics(msgspec.Struct, frozen=True, kw_only=True):
-    """What an assistant's message took; tokens, seconds, tokens per second."""
+    """What an assistant's message took; tokens, seconds, tokens per second.
+
+    As in the engine's `Usage` and `Timings`; JSON in the database, so a number may be added here.
+    """
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     n_ctx: int = 0
     seed: int = 0
     queue_s: float = 0.0
     load_s: float = 0.0
     prefill_s: float = 0.0
+    reasoning_s: float = 0.0
     decode_s: float = 0.0
     ttft_s: float = 0.0
     total_s: float = 0.0
