@@ -12,6 +12,7 @@ import importlib.util
 import re
 import sys
 import types
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -328,6 +329,7 @@ class Context:
         self.handle = native.llama_init_from_model(model.handle, params)
         if not self.handle:
             raise NativeError("make context")
+        self._n_vocab = model.vocab.n_tokens
         self._memory = native.llama_get_memory(self.handle)
         if not self._memory:
             native.llama_free(self.handle)
@@ -344,6 +346,14 @@ class Context:
         if code == 0:
             native.llama_synchronize(self.handle)
         return Decoded(code) if 0 <= code <= Decoded.INTERRUPTED.value else Decoded.FAILED
+
+    def read_logits(self, index: int) -> "memoryview[float]":
+        """The raw logits after the batch's token at `index`, as floats; valid until a decode."""
+        start = ctypes.cast(native.llama_get_logits_ith(self.handle, index), ctypes.c_void_p).value
+        if not start:
+            raise NativeError("read logits")
+        n_bytes = self._n_vocab * ctypes.sizeof(ctypes.c_float)
+        return memoryview((ctypes.c_uint8 * n_bytes).from_address(start)).cast("B").cast("f")
 
     def set_threads(self, n_threads: int) -> None:
         """Let the next decode use so many processor threads. Between decodes only."""
@@ -467,6 +477,39 @@ class Batch:
         self._ids[start:end] = [seq_id] * n_tokens
         self._logits[start:end] = [0] * n_tokens
         self.native.n_tokens = end
+
+
+class Candidates:
+    """Tokens with their logits, for samplers to act on: one array, filled again for each draw."""
+
+    def __init__(self, capacity: int) -> None:
+        size = ctypes.sizeof(native.llama_token_data)
+        self._room = (ctypes.c_uint8 * (size * capacity))()
+        view = memoryview(self._room).cast("B")
+        self._ids = view.cast("i")[0::3]
+        self._logits = view.cast("f")[1::3]
+        self._chances = view.cast("f")[2::3]
+        self._all_ids = memoryview(array("i", range(capacity)))
+        data = ctypes.cast(self._room, native.llama_token_data_p)
+        self._array = native.llama_token_data_array(data, 0, -1, False)
+
+    def fill(self, logits: "memoryview[float]") -> None:
+        """Take every token of the vocabulary; `logits` in order of the ids."""
+        self._ids[:] = self._all_ids
+        self._logits[:] = logits
+        self._array.size, self._array.selected, self._array.sorted = len(logits), -1, False
+
+    def apply(self, sampler: "Sampler") -> None:
+        """Let a chain act on what is left; it may reorder, drop, and select."""
+        native.llama_sampler_apply(sampler.handle, ctypes.byref(self._array))
+
+    def list_ids(self, n_tokens: int) -> list[int]:
+        """The first tokens in their present order, not more than are left."""
+        return self._ids[: min(n_tokens, self._array.size)].tolist()
+
+    def first_chance(self) -> float:
+        """The probability of the first token, as the last chain worked it out."""
+        return float(self._chances[0])
 
 
 class Sampler:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from inglenook.base.errors import EngineError
+from inglenook.engine.chances import Chances
 from inglenook.engine.llama import Batch, Context, Decoded, Vocab
 from inglenook.engine.pace import Pace, Paces
 from inglenook.engine.protocol import (
@@ -54,6 +55,7 @@ class Scheduler:
         self._emit = emit
         self._model_id = model_id
         self._batch = Batch(context.n_ubatch)
+        self._chances = Chances(vocab)
         self._live: list[Run] = []
         self._waiting: deque[Run] = deque()
         self._read_tps = 0.0
@@ -160,6 +162,10 @@ class Scheduler:
         """After an error of ours in a step: fail every reply, trust no memory."""
         self.fail_all(error)
         self._slots.forget_all()
+
+    def close(self) -> None:
+        """Free what is its own; no reply is live any more."""
+        self._chances.close()
 
     def rest(self) -> bool:
         """Use an idle moment to put a conversation's memory on the disk; False: none is left."""
@@ -281,6 +287,10 @@ class Scheduler:
             return
         run.tokens.append(token)
         run.count_token(now)
+        n_alternatives = run.command.n_alternatives
+        if n_alternatives is not None:
+            drawn = self._chances.read(self._context, index, token, n_alternatives)
+            run.pending_tokens.append(drawn)
         self._tell_text(run, run.stream.feed(self._vocab.piece(token)), now)
         if run.stream.is_stopped:
             self._finish(run, "stop")
@@ -289,10 +299,13 @@ class Scheduler:
         elif len(run.tokens) > self._context.n_ctx:
             self._finish(run, "context_full")
 
-    def _tell_text(self, run: Run, text: str, now: float) -> None:
+    def _tell_text(self, run: Run, text: str, now: float, *, is_last: bool = False) -> None:
+        """Hand on what is certain, with the tokens drawn since; the last ones even without text."""
         if text:
             run.clock.first_text = run.clock.first_text or now
-            self._emit(Text(run_id=run.run_id, piece=text, n_tokens=run.n_output))
+        if text or (is_last and run.pending_tokens):
+            tokens, run.pending_tokens = tuple(run.pending_tokens), []
+            self._emit(Text(run_id=run.run_id, piece=text, n_tokens=run.n_output, tokens=tokens))
         meter = run.make_meter(now, self._context.n_threads)
         if meter is not None:
             self._emit(meter)
@@ -313,8 +326,8 @@ class Scheduler:
     def _finish(self, run: Run, reason: FinishReason) -> None:
         """End a reply in order. A character cut in half is told only if the model left it so."""
         rest = run.stream.finish(is_whole=reason == "stop")
-        if rest:
-            self._tell_text(run, rest, time.monotonic())
+        if rest or run.pending_tokens:
+            self._tell_text(run, rest, time.monotonic(), is_last=True)
         self._drop(run)
         self._emit(
             Finished(
@@ -329,8 +342,8 @@ class Scheduler:
     def fail(self, run: Run, error: EngineError) -> None:
         """End a reply by a fault; its text so far stands."""
         rest = run.stream.finish(is_whole=False)
-        if rest:
-            self._tell_text(run, rest, time.monotonic())
+        if rest or run.pending_tokens:
+            self._tell_text(run, rest, time.monotonic(), is_last=True)
         self._drop(run)
         self._emit(
             Failed(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from inglenook.engine.llama import Context, Sampler
 from inglenook.engine.prefix import count_common
-from inglenook.engine.protocol import Generate, Meter, Timings, Usage
+from inglenook.engine.protocol import DrawnToken, Generate, Meter, Timings, Usage
 from inglenook.engine.text import TextStream
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Run:
     n_prompt: int = 0
     n_cached: int = 0
     n_output: int = 0
+    pending_tokens: list[DrawnToken] = field(default_factory=list)
+    """Drawn since the last text was told; filled only where log-probabilities are asked for."""
     slot: "Slot | None" = None
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from inglenook.base.errors import EngineError
+from inglenook.engine.chances import ALTERNATIVES_LIMIT
 from inglenook.engine.loader import LoadedModel
 from inglenook.engine.pace import Paces
 from inglenook.engine.prompt import PromptMaker
@@ -93,6 +94,7 @@ class Session:
         """Keep what conversations have in memory, then free all."""
         while self.scheduler.rest():
             pass
+        self.scheduler.close()
         self.loaded.close()
 
     def check(self, command: Generate, n_pending: int) -> None:
@@ -113,6 +115,8 @@ class Session:
         problem = check_stops(command.stop)
         if command.max_tokens is not None and command.max_tokens < 0:
             problem = "The longest reply must be a number of tokens, 0 or more."
+        if not 0 <= (command.n_alternatives or 0) <= ALTERNATIVES_LIMIT:
+            problem = f"The number of alternatives must be from 0 to {ALTERNATIVES_LIMIT}."
         if problem:
             raise EngineError(problem, code="bad_request")
 
