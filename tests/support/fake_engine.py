@@ -4,7 +4,8 @@
         "The engine could not go on.", "Try again."))])
 
 Each `Generate` takes the next `Reply`; with none left it answers "You said: ..." by words. `Cancel`
-works in the middle of a reply. All commands are kept in `engine.commands`.
+works in the middle of a reply. All commands are kept in `engine.commands`. With `is_parallel` each
+reply is told from a thread of its own, as the real engine writes several at once.
 """
 
 import os
@@ -65,6 +66,7 @@ class Reply:
 @dataclass(slots=True)
 class _Run:
     command: Generate
+    reply: Reply
     pieces: list[str] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
@@ -80,8 +82,11 @@ class FakeEngine:
         load_failures: Mapping[str, LoadFailed] | None = None,
         load_s: float = 0.0,
         n_ctx: int = 4096,
+        is_parallel: bool = False,
     ) -> None:
         self._publish_event = publish
+        self._is_parallel = is_parallel
+        self._writers: list[threading.Thread] = []
         self.replies: deque[Reply] = deque(replies)
         self.commands: list[Command] = []
         self.load_failures = dict(load_failures or {})
@@ -127,6 +132,8 @@ class FakeEngine:
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(timeout=3)
+        for writer in self._writers:
+            writer.join(timeout=3)
 
     # --- the thread ---
 
@@ -164,8 +171,13 @@ class FakeEngine:
                 self._load(command)
             case Unload():
                 self._publish(Unloaded())
+            case Generate() if self._is_parallel:
+                run = _Run(command, self._take_reply(command))
+                writer = threading.Thread(target=self._generate, args=(run,), name="fake-writer")
+                self._writers.append(writer)
+                writer.start()
             case Generate():
-                self._generate(_Run(command))
+                self._generate(_Run(command, self._take_reply(command)))
             case CountTokens():
                 n_tokens = sum(len(m.content.split()) + 4 for m in command.messages)
                 self._publish(
@@ -192,12 +204,17 @@ class FakeEngine:
             time.sleep(self._load_s / 3)
         self._publish(make_loaded(command.model_id, command.path, self._n_ctx))
 
+    def _take_reply(self, command: Generate) -> Reply:
+        if self.replies and self.state.loaded is not None:
+            return self.replies.popleft()
+        return _echo(command)
+
     def _generate(self, run: _Run) -> None:
         command = run.command
         if self.state.loaded is None:
             self._fail(run, ("no_model", "No model is loaded.", "Choose a model."))
             return
-        reply = self.replies.popleft() if self.replies else _echo(command)
+        reply = run.reply
         self._publish(
             Prefill(
                 run_id=command.run_id,

@@ -11,7 +11,7 @@ asked for waits its turn, for a minute at most. The window therefore asks from a
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from inglenook.base.events import EventHub
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import Settings
 from inglenook.chat.dispatch import Dispatcher
+from inglenook.chat.drafts import check_drafts, is_freer, spread_sampling
 from inglenook.chat.events import ConversationsChanged, MessageStarted
 from inglenook.chat.journal import FLUSH_S, Journal
 from inglenook.chat.marks import ModelLibrary, ModelMarks
@@ -47,11 +48,20 @@ _BUSY_STEP_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A reply that was begun: its conversation, the user's message before it, and itself, empty."""
+    """A reply that was begun: its conversation, the user's message before it, and itself, empty.
+
+    `others` are the further drafts that were begun with it.
+    """
 
     conversation: Conversation
     user: Message
     reply: Message
+    others: tuple[Message, ...] = ()
+
+    @property
+    def replies(self) -> tuple[Message, ...]:
+        """All that was begun."""
+        return (self.reply, *self.others)
 
 
 class Chat:
@@ -95,63 +105,63 @@ class Chat:
         *,
         model_id: str | None = None,
         options: ReplyOptions = _SETTINGS_ONLY,
+        n_drafts: int = 1,
     ) -> Started:
         """Say something and begin the reply; None begins a conversation, titled by its first words.
 
-        Raises `UsageError` (empty, reply_running), `ModelError`, or `StorageError`; then nothing
-        was written and the text is still the caller's.
+        With `n_drafts`, so many replies are begun at once, each another version. Raises
+        `UsageError` (empty, reply_running, n_drafts, drafts_alike), `ModelError`, or
+        `StorageError`; then nothing was written and the text is still the caller's.
         """
         _check_text(text)
+        check_drafts(n_drafts, options)
         with self._lock:
             before: tuple[Message, ...] = ()
             if conversation_id is None:
                 model = self._find_model(model_id or self._settings.get("models.default"))
-                user, reply = self._insist(
+                user, *replies = self._insist(
                     self._store.start_conversation,
                     title=make_title(text),
                     system_prompt=options.system_prompt,
                     text=text,
                     model_id=model.id,
                     model_name=model.name,
+                    n_replies=n_drafts,
                 )
             else:
                 conversation = self._store.get_conversation(conversation_id)
                 model = self._find_model(model_id or self._name_model(conversation))
                 before = self._read_settled(conversation)
-                user, reply = self._insist(
+                user, *replies = self._insist(
                     self._store.add_exchange,
                     conversation.id,
                     parent_id=before[-1].id if before else None,
                     text=text,
                     model_id=model.id,
                     model_name=model.name,
+                    n_replies=n_drafts,
                 )
                 if not before and not conversation.title_is_chosen:
                     self._store.update_conversation(conversation.id, title=make_title(text))
             thread = (*before, user)
-            return self._begin("send", user, reply, model, options, thread, is_new_user=True)
+            return self._begin("send", user, replies, model, options, thread, is_new_user=True)
 
     def retry(self, message_id: str, *, options: ReplyOptions = _SETTINGS_ONLY) -> Started:
         """Begin another version of a reply, with the model that the conversation has now.
 
         For a user's message it begins (another) reply to it.
         """
-        with self._lock:
-            message = self._store.get_message(message_id)
-            self._check_settled(message)
-            user = message
-            if message.role == "assistant":
-                user = self._store.get_message(_get_parent(message))
-            conversation = self._store.get_conversation(message.conversation_id)
-            model = self._find_model(self._name_model(conversation))
-            reply = self._insist(
-                self._store.add_reply,
-                conversation.id,
-                parent_id=user.id,
-                model_id=model.id,
-                model_name=model.name,
-            )
-            return self._begin("retry", user, reply, model, options)
+        return self._begin_more("retry", message_id, 1, options)
+
+    def draft_more(
+        self, message_id: str, n_drafts: int, *, options: ReplyOptions = _SETTINGS_ONLY
+    ) -> Started:
+        """Begin several more versions of a reply at once; what is there already stays.
+
+        Raises `UsageError` (reply_running, n_drafts, drafts_alike), or as `retry` does.
+        """
+        check_drafts(n_drafts, options)
+        return self._begin_more("drafts", message_id, n_drafts, options)
 
     def edit(
         self, message_id: str, text: str, *, options: ReplyOptions = _SETTINGS_ONLY
@@ -175,7 +185,7 @@ class Chat:
             )
             if message.parent_id is None and not conversation.title_is_chosen:
                 self._store.update_conversation(conversation.id, title=make_title(text))
-            return self._begin("edit", user, reply, model, options, is_new_user=True)
+            return self._begin("edit", user, [reply], model, options, is_new_user=True)
 
     def continue_reply(self, message_id: str, *, options: ReplyOptions = _SETTINGS_ONLY) -> Started:
         """Let a reply that ended go on from its last word; what it holds stays as it is."""
@@ -183,13 +193,13 @@ class Chat:
             message = self._store.get_message(message_id)
             if message.role != "assistant":
                 raise UsageError("Only a reply can be continued.", code="not_a_reply")
-            self._check_settled(message)
+            self._check_settled(message, of=(message.id,))
             user = self._store.get_message(_get_parent(message))
             conversation = self._store.get_conversation(message.conversation_id)
             model = self._find_model(self._name_model(conversation))
             reply = self._insist(self._store.reopen_reply, message.id)
             is_continued = bool(reply.content)
-            return self._begin("continue", user, reply, model, options, is_continued=is_continued)
+            return self._begin("continue", user, [reply], model, options, is_continued=is_continued)
 
     def stop(self, run_id: str) -> None:
         """Stop a reply; what it holds stays. Nothing happens for one that is not live."""
@@ -299,11 +309,33 @@ class Chat:
     def _make_load(self, model: InstalledModel) -> Load:
         return make_load(model, self._settings, self._snapshot_folder)
 
+    def _begin_more(
+        self, origin: str, message_id: str, n_replies: int, options: ReplyOptions
+    ) -> Started:
+        """Begin versions of a reply, beside those that are there."""
+        with self._lock:
+            message = self._store.get_message(message_id)
+            self._check_settled(message)
+            user = message
+            if message.role == "assistant":
+                user = self._store.get_message(_get_parent(message))
+            conversation = self._store.get_conversation(message.conversation_id)
+            model = self._find_model(self._name_model(conversation))
+            replies = self._insist(
+                self._store.add_replies,
+                conversation.id,
+                parent_id=user.id,
+                model_id=model.id,
+                model_name=model.name,
+                n=n_replies,
+            )
+            return self._begin(origin, user, replies, model, options)
+
     def _begin(
         self,
         origin: str,
         user: Message,
-        reply: Message,
+        replies: Sequence[Message],
         model: InstalledModel,
         options: ReplyOptions,
         thread: tuple[Message, ...] = (),
@@ -311,23 +343,37 @@ class Chat:
         is_new_user: bool = False,
         is_continued: bool = False,
     ) -> Started:
-        """Hand a reply to the engine; `thread` is what the prompt is made of, if it is known."""
+        """Hand replies to the engine; `thread` is what the prompt is made of, if it is known."""
+        reply, *others = replies
         conversation = self._store.get_conversation(reply.conversation_id)
         if not thread:
             thread = self._store.thread(conversation.id, reply.id if is_continued else user.id)
-        generate = Generate(
-            run_id=reply.id,
-            messages=build_prompt(self._choose_system_prompt(conversation, options), thread),
-            sampling=make_sampling(options, self._settings),
-            max_tokens=choose_max_tokens(options, self._settings),
-            continue_last=is_continued,
-            scope=conversation.id,
+        messages = build_prompt(self._choose_system_prompt(conversation, options), thread)
+        sampling = make_sampling(options, self._settings)
+        generates = [
+            Generate(
+                run_id=each.id,
+                messages=messages,
+                sampling=drawn,
+                max_tokens=choose_max_tokens(options, self._settings),
+                continue_last=is_continued,
+                scope=conversation.id,
+            )
+            for each, drawn in zip(replies, spread_sampling(sampling, len(replies)), strict=True)
+        ]
+        for each in replies:
+            self._journal.open(each)
+        self._hub.publish(
+            MessageStarted(
+                user if is_new_user else None,
+                reply,
+                tuple(others),
+                is_freer=is_freer(sampling, len(replies)),
+            )
         )
-        self._journal.open(reply)
-        self._hub.publish(MessageStarted(user if is_new_user else None, reply))
-        self._dispatcher.start(self._make_load(model), generate)
+        self._dispatcher.start(self._make_load(model), *generates)
         self._hub.publish(ConversationsChanged(conversation.id, origin))
-        return Started(conversation, user, reply)
+        return Started(conversation, user, reply, tuple(others))
 
     def _insist[**P, R](self, write: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
         """Write as soon as another program lets go of the database."""
@@ -366,8 +412,10 @@ class Chat:
             self._check_settled(thread[-1])
         return thread
 
-    def _check_settled(self, message: Message) -> None:
-        if message.status == "streaming" or self._journal.is_open(message.id):
+    def _check_settled(self, message: Message, of: Sequence[str] = ()) -> None:
+        """See that no version at a message's place is being written, or none of those named."""
+        names = of or (message.id, *message.sibling_ids)
+        if message.status == "streaming" or any(map(self._journal.is_open, names)):
             raise UsageError(
                 "A reply is still being written here.",
                 "Wait for it, or stop it first.",

@@ -7,9 +7,10 @@ Called from any thread; `take` is called with the engine's events, on its reader
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from inglenook.chat.events import ReplyWaits
 from inglenook.engine.protocol import (
     Cancel,
     Failed,
@@ -38,15 +39,21 @@ class Dispatcher:
         self._live: dict[str, Load] = {}
         self._waiting: deque[_Order] = deque()
 
-    def start(self, load: Load, generate: Generate) -> None:
-        """Begin a run, at once or after those for another model."""
-        order = _Order(load, generate)
+    def start(self, load: Load, *generates: Generate) -> None:
+        """Begin runs, at once or after those for another model; which is told (`ReplyWaits`)."""
+        orders = [_Order(load, generate) for generate in generates]
         with self._lock:
             if self._waiting or not self._can_begin(load):
-                self._waiting.append(order)
-                return
-            self._live[generate.run_id] = load
-        self._submit(order)
+                self._waiting.extend(orders)
+                before = next(iter(self._live.values()), load).model_id
+            else:
+                before = None
+                self._live.update((order.generate.run_id, load) for order in orders)
+        if before is None:
+            self._submit(orders)
+            return
+        for order in orders:
+            self._publish(ReplyWaits(order.generate.run_id, before))
 
     def stop(self, run_id: str) -> None:
         """End a run: the engine's if it has begun, else here and now."""
@@ -85,13 +92,16 @@ class Dispatcher:
                 order = self._waiting.popleft()
                 self._live[order.generate.run_id] = order.load
                 ready.append(order)
-        for order in ready:
-            self._submit(order)
+        self._submit(ready)
 
     def _can_begin(self, load: Load) -> bool:
         return all(live == load for live in self._live.values())
 
-    def _submit(self, order: _Order) -> None:
+    def _submit(self, orders: Sequence[_Order]) -> None:
         # A Load equal to the loaded one costs nothing, and a host that was started anew needs it.
-        self._engine.submit(order.load)
-        self._engine.submit(order.generate)
+        before: Load | None = None
+        for order in orders:
+            if order.load != before:
+                self._engine.submit(order.load)
+            self._engine.submit(order.generate)
+            before = order.load

@@ -13,7 +13,8 @@ from inglenook.store.records import Message
 class ConversationsChanged:
     """A conversation, or with None any of them, changed: title, order, model, shown branch.
 
-    `origin` says what began it: send, retry, edit, continue, sibling, model or recover.
+    `origin` says what began it: send, retry, drafts, edit, continue, sibling, model or
+    recover.
     """
 
     conversation_id: str | None
@@ -22,10 +23,29 @@ class ConversationsChanged:
 
 @dataclass(frozen=True, slots=True)
 class MessageStarted:
-    """A reply begins; `user` is the message that was added with it, if one was."""
+    """A reply begins; `user` is the message that was added with it, if one was.
+
+    `others` are further drafts of the same prompt that begin with it. `is_freer` says that they
+    are drawn at the model's own temperature, because at the chosen one, 0, they would be alike.
+    """
 
     user: Message | None
     reply: Message
+    others: tuple[Message, ...] = ()
+    is_freer: bool = False
+
+    @property
+    def replies(self) -> tuple[Message, ...]:
+        """All replies that begin."""
+        return (self.reply, *self.others)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyWaits:
+    """A reply waits until those of another model, `model_id`, are over."""
+
+    run_id: str
+    model_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,14 +45,20 @@ class Messages:
         text: str,
         model_id: str,
         model_name: str,
-    ) -> tuple[Message, Message]:
-        """Make a conversation together with its first exchange, in one durable transaction."""
+        n_replies: int = 1,
+    ) -> tuple[Message, ...]:
+        """Make a conversation together with its first exchange, in one durable transaction.
 
-        def work(connection: Connection) -> tuple[Message, Message]:
+        Returns the user's message, then its empty replies.
+        """
+
+        def work(connection: Connection) -> tuple[Message, ...]:
             conversation_id = insert_conversation(
                 connection, title=title, model_id=model_id, system_prompt=system_prompt
             )
-            return self._add_exchange(connection, conversation_id, None, text, model_id, model_name)
+            return self._add_exchange(
+                connection, conversation_id, None, text, model_id, model_name, n_replies
+            )
 
         return self._database.write(work)
 
@@ -64,16 +70,17 @@ class Messages:
         text: str,
         model_id: str,
         model_name: str,
-    ) -> tuple[Message, Message]:
-        """Add the user's message and the empty reply below it, and show that branch.
+        n_replies: int = 1,
+    ) -> tuple[Message, ...]:
+        """Add the user's message and the empty replies below it, and show the first one's branch.
 
         One durable transaction: when this returns, the user's words are on the disk. The draft is
-        emptied with it, and the conversation talks with this model from now on. Raises
-        `StorageError` (not_found).
+        emptied with it, and the conversation talks with this model from now on. Returns the user's
+        message, then the replies. Raises `StorageError` (not_found).
         """
         return self._database.write(
             lambda connection: self._add_exchange(
-                connection, conversation_id, parent_id, text, model_id, model_name
+                connection, conversation_id, parent_id, text, model_id, model_name, n_replies
             )
         )
 
@@ -104,6 +111,21 @@ class Messages:
             )
             _show(connection, conversation_id, reply_id, model_id=model_id)
             return fetch_message(connection, reply_id)
+
+        return self._database.write(work)
+
+    def add_replies(
+        self, conversation_id: str, *, parent_id: str, model_id: str, model_name: str, n: int
+    ) -> tuple[Message, ...]:
+        """Add `n` empty replies below a message in one transaction, and show the first of them."""
+
+        def work(connection: Connection) -> tuple[Message, ...]:
+            _check_parent(connection, conversation_id, parent_id)
+            ids = self._insert_replies(
+                connection, conversation_id, parent_id, model_id, model_name, n
+            )
+            _show(connection, conversation_id, ids[0], model_id=model_id)
+            return tuple(_fetch(connection, partial(fetch_siblings, connection), ids))
 
         return self._database.write(work)
 
@@ -231,23 +253,39 @@ class Messages:
         text: str,
         model_id: str,
         model_name: str,
-    ) -> tuple[Message, Message]:
+        n_replies: int,
+    ) -> tuple[Message, ...]:
         _check_parent(connection, conversation_id, parent_id)
         user_id = _insert(connection, conversation_id, parent_id, "user", text, "complete")
-        reply_id = _insert(
-            connection,
-            conversation_id,
-            user_id,
-            "assistant",
-            "",
-            "streaming",
-            model_id=model_id,
-            model_name=model_name,
-            writer=self._token,
+        ids = self._insert_replies(
+            connection, conversation_id, user_id, model_id, model_name, n_replies
         )
-        _show(connection, conversation_id, reply_id, draft="", model_id=model_id)
-        user, reply = _fetch(connection, partial(fetch_siblings, connection), [user_id, reply_id])
-        return user, reply
+        _show(connection, conversation_id, ids[0], draft="", model_id=model_id)
+        return tuple(_fetch(connection, partial(fetch_siblings, connection), [user_id, *ids]))
+
+    def _insert_replies(
+        self,
+        connection: Connection,
+        conversation_id: str,
+        parent_id: str,
+        model_id: str,
+        model_name: str,
+        n: int,
+    ) -> list[str]:
+        return [
+            _insert(
+                connection,
+                conversation_id,
+                parent_id,
+                "assistant",
+                "",
+                "streaming",
+                model_id=model_id,
+                model_name=model_name,
+                writer=self._token,
+            )
+            for _ in range(n)
+        ]
 
     @property
     def _token(self) -> str:

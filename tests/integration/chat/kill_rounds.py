@@ -2,9 +2,10 @@
 
     python kill_rounds.py HOME N_ROUNDS SEED
 
-Each round forks a child that opens the app on HOME, sends a prompt and streams a reply, telling
-through a pipe what a person would have seen by then. It is killed with SIGKILL at a random moment.
-Then the app is opened here, as the next start would. Prints one JSON object.
+Each round forks a child that opens the app on HOME, sends a prompt and streams a reply, every other
+time three drafts at once, telling through a pipe what a person would have seen by then. It is
+killed with SIGKILL at a random moment. Then the app is opened here, as the next start would. Prints
+one JSON object.
 """
 
 import json
@@ -28,21 +29,27 @@ SLACK_S = 0.25
 LONGEST_S = 1.2
 
 
+N_DRAFTS = 3
+
+
 def make_engine(hub: EventHub, *, in_process: bool) -> FakeEngine:
-    pieces = tuple(f"w{i} " for i in range(2000))
-    return FakeEngine(hub.publish, [Reply(pieces, delay_s=0.003)])
+    replies = [Reply(make_pieces(name), delay_s=0.003) for name in "abc"]
+    return FakeEngine(hub.publish, replies, is_parallel=True)
+
+
+def make_pieces(name: str) -> tuple[str, ...]:
+    return tuple(f"{name}{i} " for i in range(2000))
 
 
 @dataclass(slots=True)
 class Seen:
-    """What a person had seen: the message that was sent, and pieces with the time of each."""
+    """What a person had seen: the message that was sent; each reply's pieces with their times."""
 
     user_id: str = ""
-    reply_id: str = ""
-    pieces: list[tuple[float, str]] = field(default_factory=list)
+    pieces: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
 
 
-def talk(home: Path, prompt: str, pipe: int) -> None:
+def talk(home: Path, prompt: str, n_drafts: int, pipe: int) -> None:
     """The child: never returns in order."""
 
     def tell(*parts: object) -> None:
@@ -50,28 +57,29 @@ def talk(home: Path, prompt: str, pipe: int) -> None:
 
     def hear(event: object) -> None:
         if isinstance(event, Text):
-            tell("text", time.monotonic(), event.piece)
+            tell("text", event.run_id, time.monotonic(), event.piece)
 
     app = open_app(home)
     app.hub.subscribe(hear)
     tell("open")
-    started = app.chat.send(None, prompt)
-    tell("sent", started.user.id, started.reply.id)
+    started = app.chat.send(None, prompt, n_drafts=n_drafts)
+    tell("sent", started.user.id, *(reply.id for reply in started.replies))
     time.sleep(60)
 
 
-def kill_once(home: Path, prompt: str, wait_s: float) -> tuple[Seen, float]:
+def kill_once(home: Path, prompt: str, n_drafts: int, wait_s: float) -> tuple[Seen, float]:
     """Run a child for a while and kill it; what it had shown, and when it was killed."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(reader)
-            talk(home, prompt, writer)
+            talk(home, prompt, n_drafts, writer)
         finally:
             os._exit(1)
     os.close(writer)
     seen = Seen()
+    shown: list[tuple[str, float, str]] = []
     with os.fdopen(reader, "rb") as lines:
         first = lines.readline()
         assert json.loads(first) == ["open"], first
@@ -83,10 +91,13 @@ def kill_once(home: Path, prompt: str, wait_s: float) -> tuple[Seen, float]:
             if not line.endswith(b"\n"):
                 continue
             match json.loads(line):
-                case ["sent", user_id, reply_id]:
-                    seen.user_id, seen.reply_id = user_id, reply_id
-                case ["text", moment, piece]:
-                    seen.pieces.append((moment, piece))
+                case ["sent", user_id, *reply_ids]:
+                    seen.user_id = user_id
+                    seen.pieces = {reply_id: [] for reply_id in reply_ids}
+                case ["text", reply_id, moment, piece]:
+                    shown.append((reply_id, moment, piece))
+    for reply_id, moment, piece in shown if seen.user_id else []:
+        seen.pieces[reply_id].append((moment, piece))
     return seen, killed_at
 
 
@@ -97,16 +108,27 @@ def check(app: App, seen: Seen, prompt: str, killed_at: float) -> list[str]:
     wrong = []
     if app.store.get_message(seen.user_id).content != prompt:
         wrong.append("the prompt was lost")
-    reply = app.store.get_message(seen.reply_id)
+    for name, (reply_id, pieces) in zip("abc", seen.pieces.items(), strict=False):
+        wrong += [
+            f"draft {name}: {what}" for what in check_reply(app, reply_id, pieces, name, killed_at)
+        ]
+    return wrong
+
+
+def check_reply(
+    app: App, reply_id: str, pieces: list[tuple[float, str]], name: str, killed_at: float
+) -> list[str]:
+    """What is wrong with one reply."""
+    wrong = []
+    reply = app.store.get_message(reply_id)
     if reply.status != "interrupted":
         wrong.append(f"the reply is {reply.status}")
     if not reply.is_intact:
         wrong.append("the reply does not match its checksum")
-    due = "".join(p for moment, p in seen.pieces if moment < killed_at - FLUSH_S - SLACK_S)
+    due = "".join(p for moment, p in pieces if moment < killed_at - FLUSH_S - SLACK_S)
     if not reply.content.startswith(due):
         wrong.append(f"{len(due) - len(reply.content)} characters were lost")
-    whole = "".join(f"w{i} " for i in range(2000))
-    if not whole.startswith(reply.content):
+    if not "".join(make_pieces(name)).startswith(reply.content):
         wrong.append("the reply is not what was streamed")
     return wrong
 
@@ -117,13 +139,15 @@ def main() -> None:
     vars(inglenook.app)["_make_engine"] = make_engine
     before: dict[str, str] = {}
     wrong: list[str] = []
-    longest_open_s, n_sent, n_streamed = 0.0, 0, 0
+    longest_open_s, n_sent, n_streamed, n_drafted = 0.0, 0, 0, 0
     open_app(home).close()
     for i in range(n_rounds):
         prompt = f"Prompt {i}. " + "x" * dice.randrange(3000)
-        seen, killed_at = kill_once(home, prompt, dice.random() ** 2 * LONGEST_S)
+        n_drafts = N_DRAFTS if i % 2 else 1
+        seen, killed_at = kill_once(home, prompt, n_drafts, dice.random() ** 2 * LONGEST_S)
         n_sent += bool(seen.user_id)
-        n_streamed += bool(seen.pieces)
+        n_streamed += any(seen.pieces.values())
+        n_drafted += len(seen.pieces) == N_DRAFTS and all(seen.pieces.values())
         began = time.monotonic()
         with open_app(home) as app:
             longest_open_s = max(longest_open_s, time.monotonic() - began)
@@ -138,7 +162,7 @@ def main() -> None:
             if any(
                 m.status == "streaming"
                 for c in app.store.list_conversations()
-                for m in app.store.thread(c.id)
+                for m in app.store.list_messages(c.id)
             ):
                 wrong.append(f"round {i}: a dead reply still streams")
             before = now
@@ -150,6 +174,7 @@ def main() -> None:
                 "rounds": n_rounds,
                 "sent": n_sent,
                 "streamed": n_streamed,
+                "drafted": n_drafted,
                 "wrong": wrong,
                 "longest_open_s": round(longest_open_s, 3),
                 "integrity": integrity,

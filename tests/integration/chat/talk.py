@@ -98,7 +98,7 @@ class Talk:
         self.engine.close()
 
 
-def open_talk(store: Store, replies: Iterable[Reply] = ()) -> Talk:
+def open_talk(store: Store, replies: Iterable[Reply] = (), *, is_parallel: bool = False) -> Talk:
     hub = EventHub()
     events: list[object] = []
     lock = threading.Lock()
@@ -107,7 +107,7 @@ def open_talk(store: Store, replies: Iterable[Reply] = ()) -> Talk:
         with lock:
             events.append(event)
 
-    engine = FakeEngine(hub.publish, replies=replies)
+    engine = FakeEngine(hub.publish, replies=replies, is_parallel=is_parallel)
     settings = Settings(store.load_settings, store.save_setting, hub)
     library = FakeLibrary()
     chat = Chat(store, engine, library, settings, hub, flush_s=FLUSH_S)

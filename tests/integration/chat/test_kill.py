@@ -30,4 +30,5 @@ def test_C01_kill_9_in_mid_stream_loses_nothing_that_was_due(tmp_path: Path) -> 
     assert report["integrity"] == "ok"
     assert report["sent"] > repeats / 3
     assert report["streamed"] > repeats / 5
+    assert report["drafted"] > repeats / 10
     assert report["longest_open_s"] < 2

@@ -10,7 +10,7 @@ from inglenook.store.records import Message, Role, Statistics
 from inglenook.store.store import Store
 
 
-def begin(store: Store, text: str = "Hello") -> tuple[Message, Message]:
+def begin(store: Store, text: str = "Hello") -> tuple[Message, ...]:
     return store.start_conversation(
         title="T", system_prompt=None, text=text, model_id="m", model_name="M"
     )

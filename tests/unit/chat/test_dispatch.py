@@ -1,4 +1,5 @@
 from inglenook.chat.dispatch import Dispatcher
+from inglenook.chat.events import ReplyWaits
 from inglenook.engine.protocol import (
     Cancel,
     Command,
@@ -77,7 +78,8 @@ def test_a_waiting_run_can_be_stopped() -> None:
     dispatcher.start(load("A"), run("1"))
     dispatcher.start(load("B"), run("2"))
     dispatcher.stop("2")
-    (event,) = told
+    waits, event = told
+    assert waits == ReplyWaits("2", "A"), "whom it waits for is told"
     assert isinstance(event, Finished)
     assert (event.run_id, event.reason) == ("2", "cancelled")
     dispatcher.take(event)
@@ -85,3 +87,16 @@ def test_a_waiting_run_can_be_stopped() -> None:
     assert engine.names() == ["A", "1"]
     dispatcher.stop("1")
     assert isinstance(engine.commands[-1], Cancel)
+
+
+def test_drafts_are_handed_over_together_and_wait_together() -> None:
+    engine = RecordingEngine()
+    told: list[object] = []
+    dispatcher = Dispatcher(engine, told.append)
+    dispatcher.start(load("A"), run("1"), run("2"), run("3"))
+    assert engine.names() == ["A", "1", "2", "3"], "nothing comes between them"
+    dispatcher.start(load("B"), run("4"), run("5"))
+    assert told == [ReplyWaits("4", "A"), ReplyWaits("5", "A")]
+    for run_id in "123":
+        dispatcher.take(end(run_id))
+    assert engine.names() == ["A", "1", "2", "3", "B", "4", "5"]
