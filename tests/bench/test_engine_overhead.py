@@ -33,7 +33,7 @@ def measure_bare_loop(path: Path) -> float:
     """Seconds per token of decode, sample, next: nothing else, greedy."""
     library = Library(lambda _level, _text: None)
     model = Model(str(path), ModelOptions(), lambda _fraction: True)
-    context = Context(model, ContextOptions(1024, 512, 512, 1, 1, 1))
+    context = Context(model, ContextOptions(1024, 512, 512, 1, 1, 1, 1))
     sampler, batch = Sampler(), Batch(8)
     sampler.add("greedy")
     best: list[float] = []

@@ -14,7 +14,9 @@ from typing import Final
 from inglenook.base.errors import EngineError
 from inglenook.engine.chances import Chances
 from inglenook.engine.llama import Batch, Context, Decoded, Vocab
+from inglenook.engine.lookup import MAX_GUESSES, Bets, Lookup
 from inglenook.engine.pace import Pace, Paces
+from inglenook.engine.prefix import count_common
 from inglenook.engine.protocol import (
     Event,
     Failed,
@@ -60,6 +62,9 @@ class Scheduler:
         self._waiting: deque[Run] = deque()
         self._read_tps = 0.0
         self._ahead: Reading | None = None
+        self._bets = Bets()
+        self._guesses: list[int] = []
+        """What was put after the last token of the only live reply, to be checked."""
 
     @property
     def has_work(self) -> bool:
@@ -129,6 +134,8 @@ class Scheduler:
             )
             self.fail(run, error)
             return
+        if run.command.speculates and self._slots.can_cut:
+            run.lookup = Lookup(run.tokens)
         self._waiting.append(run)
 
     def can_interrupt_for(self, run_id: str) -> bool:
@@ -179,11 +186,17 @@ class Scheduler:
             return
         pace = self._paces.prefill if read else self._paces.for_decode(self._batch.n_tokens)
         self._context.set_threads(pace.n_threads)
+        is_usual = not pace.is_trying
         started = time.monotonic()
         outcome = self._context.decode(self._batch)
         if outcome is Decoded.DONE:
-            self._note_speed(pace, sum(n for _, n in read), time.monotonic() - started)
+            seconds = time.monotonic() - started
+            self._note_speed(pace, sum(n for _, n in read), seconds)
+            if len(self._live) == 1 and not read and is_usual:
+                self._bets.note(self._batch.n_tokens, seconds)
             self._take_results(sampled, read)
+        elif outcome is Decoded.NO_SPACE and self._guesses:
+            self._live[0].lookup = None  # It needs the room itself.
         elif outcome is Decoded.NO_SPACE:
             self._make_space()
         else:
@@ -194,18 +207,36 @@ class Scheduler:
     # --- filling ---
 
     def _admit(self) -> None:
-        while self._waiting and self._slots.place(self._waiting[0]):
-            run = self._waiting.popleft()
+        for run in list(self._waiting):
+            if self._is_being_read(run):
+                continue
+            if not self._slots.place(run):
+                break
+            self._waiting.remove(run)
             self._live.append(run)
             if run.slot is not None and not run.clock.started:
                 run.clock.started = time.monotonic()
                 run.n_cached = run.slot.n_past
             self._tell_prefill(run)
 
+    def _is_being_read(self, run: Run) -> bool:
+        """Whether another reply is just reading much of this one's prompt: it is read once."""
+        if not self._slots.can_cut:
+            return False
+        n_known = self._slots.count_known(run.tokens)
+        for other in self._live:
+            slot = other.slot
+            if slot is not None and slot.n_past < other.n_prompt - 1:
+                n_shared = count_common(other.tokens, run.tokens, other.n_prompt - 1)
+                if n_shared >= max(n_known, slot.n_past) + _MIN_CHUNK:
+                    return True
+        return False
+
     def _fill_batch(self) -> tuple[list[tuple[Run, int]], list[tuple[Run, int]]]:
         """Fill the batch; returns (run, index of its logits) and (run, prompt tokens in it)."""
         batch = self._batch
         batch.clear()
+        self._guesses = []
         sampled: list[tuple[Run, int]] = []
         read: list[tuple[Run, int]] = []
         reading: list[tuple[Run, Slot, int]] = []
@@ -217,6 +248,7 @@ class Scheduler:
             if n_pending == 1:
                 index = batch.add(run.tokens[-1], slot.n_past, slot.seq_id, wants_logits=True)
                 sampled.append((run, index))
+                self._add_guesses(run, slot)
             else:
                 reading.append((run, slot, n_pending))
         budget = self._choose_budget(is_shared=bool(sampled))
@@ -230,6 +262,20 @@ class Scheduler:
             read.append((run, n_tokens))
             budget -= n_tokens
         return sampled, read
+
+    def _add_guesses(self, run: Run, slot: Slot) -> None:
+        """Put guesses at the next tokens after the last one, where checking them should pay."""
+        lookup = run.lookup
+        if lookup is None or len(self._live) > 1:
+            return
+        lookup.follow()
+        room = min(MAX_GUESSES, self._batch.capacity - 1, self._context.n_ctx - len(run.tokens))
+        if run.command.max_tokens is not None:
+            room = min(room, run.command.max_tokens - run.n_output - 1)
+        self._guesses = lookup.guess(self._bets.choose(lookup, room))
+        for i, token in enumerate(self._guesses, 1):
+            self._batch.add(token, slot.n_past + i, slot.seq_id, wants_logits=True)
+        run.n_guessed += len(self._guesses)
 
     def _add_prompt(self, run: Run, slot: Slot, n_tokens: int, *, is_last: bool) -> int:
         end = slot.n_past + n_tokens
@@ -270,7 +316,21 @@ class Scheduler:
         for run, index in sampled:
             if run.slot is not None and run.run_id not in is_reading:
                 run.slot.n_past += 1
+            slot = run.slot
             self._take_token(run, index)
+            if self._guesses and slot is not None:
+                self._check_guesses(run, slot, index)
+
+    def _check_guesses(self, run: Run, slot: Slot, index: int) -> None:
+        """Draw on while what is drawn is what was guessed; forget the guesses after that."""
+        n_written = slot.n_past + len(self._guesses)
+        for i, guess in enumerate(self._guesses, 1):
+            if run.slot is None or run.tokens[-1] != guess:
+                break
+            slot.n_past += 1
+            run.n_guessed_right += 1
+            self._take_token(run, index + i)
+        self._slots.take_back(slot, n_written)
 
     def _take_token(self, run: Run, index: int) -> None:
         """Draw one token and hand its text on; ends the reply when it is over."""

@@ -5,11 +5,12 @@ Used by the scheduler on the worker thread alone.
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from inglenook.engine.llama import Context, Sampler
+from inglenook.engine.lookup import Lookup
 from inglenook.engine.prefix import count_common
 from inglenook.engine.protocol import DrawnToken, Generate, Meter, Timings, Usage
 from inglenook.engine.text import TextStream
@@ -56,6 +57,9 @@ class Run:
     n_output: int = 0
     pending_tokens: list[DrawnToken] = field(default_factory=list)
     """Drawn since the last text was told; filled only where log-probabilities are asked for."""
+    n_guessed: int = 0
+    n_guessed_right: int = 0
+    lookup: Lookup | None = None
     slot: "Slot | None" = None
 
     def __post_init__(self) -> None:
@@ -105,6 +109,8 @@ class Run:
             prompt_tokens=self.n_prompt,
             cached_tokens=self.n_cached,
             output_tokens=self.n_output,
+            drafted_tokens=self.n_guessed,
+            accepted_tokens=self.n_guessed_right,
             n_ctx=self.n_ctx,
             seed=self.seed,
         )
@@ -160,6 +166,15 @@ class Slot:
     is_unsaved: bool = False
     """Whether a reply has lived in it since its memory was last put on the disk."""
 
+    stretches: list[tuple[object, int]] = field(default_factory=list)
+    """Whose cells of memory its tokens are in: marks with the place from which each holds. What is
+    copied from another slot keeps that one's marks."""
+
+    def begin_stretch(self) -> None:
+        """From here on it writes into cells of its own."""
+        kept = [(mark, start) for mark, start in self.stretches if start < self.n_past]
+        self.stretches = [*kept, (object(), self.n_past)]
+
     @property
     def is_free(self) -> bool:
         """Whether no reply lives in it; what it remembers may still be useful."""
@@ -195,8 +210,12 @@ class Slots:
 
     @property
     def n_used(self) -> int:
-        """Tokens in memory; shared ones count more than once, so this is an upper bound."""
-        return sum(slot.n_past for slot in self.all)
+        """Tokens in memory; what slots share by copy is in it once."""
+        return _count_cells((slot, slot.n_past) for slot in self.all)
+
+    def count_known(self, tokens: Sequence[int]) -> int:
+        """How many tokens at the beginning are in memory somewhere."""
+        return max(slot.count_shared(tokens) for slot in self.all)
 
     def place(self, run: Tenant) -> bool:
         """Give a run a slot with as much of its prompt as is remembered; False when it must wait.
@@ -204,10 +223,10 @@ class Slots:
         At least one token is left to decode, for its logits.
         """
         free = [slot for slot in self.all if slot.is_free]
-        if not free or not self._can_fit(len(run.tokens) + 1):
-            return False
         source = max(self.all, key=lambda s: (s.count_shared(run.tokens), s.is_free))
         n_shared = min(source.count_shared(run.tokens), len(run.tokens) - 1)
+        if not free or not self._can_fit(len(run.tokens) + 1, source, n_shared):
+            return False
         target = self._restore(run, free, source, n_shared)
         if target is not None:
             n_shared = target.n_past
@@ -217,6 +236,7 @@ class Slots:
             n_shared = self._share(source, target, n_shared)
         target.scope = run.scope
         target.tokens, target.n_past, target.run = run.tokens, n_shared, run
+        target.begin_stretch()
         run.slot = target
         self._make_room(len(run.tokens) + 1 - n_shared)
         self._touch(target)
@@ -245,16 +265,23 @@ class Slots:
                 return True
         return False
 
+    def take_back(self, slot: Slot, n_written: int) -> None:
+        """Cut off the last tokens that a step wrote, those after `n_past`; plain attention only."""
+        if n_written > slot.n_past:
+            self._context.remove(slot.seq_id, slot.n_past)
+
     def forget(self, slot: Slot) -> None:
         """Drop what a slot remembers; a run in it will be read again."""
         self._context.remove(slot.seq_id, 0)
         slot.n_past = 0
+        slot.begin_stretch()
 
     def forget_all(self) -> None:
         """Drop everything."""
         self._context.clear()
         for slot in self.all:
             slot.n_past = 0
+            slot.begin_stretch()
 
     def forget_oldest(self) -> bool:
         """Drop the free slot that was used longest ago; False when none remembers anything."""
@@ -279,9 +306,11 @@ class Slots:
         found = snapshots and snapshots.find(
             run.tokens, n_shared, self._context.n_ctx, is_whole=not self.can_cut
         )
-        if snapshots is None or not found or not self._can_fit(len(found[0].tokens)):
+        if snapshots is None or not found:
             return None
         snapshot, n_kept = found
+        if not self._can_fit(len(snapshot.tokens)):
+            return None
         data = snapshots.read(snapshot)
         if data is None:
             return None
@@ -303,10 +332,12 @@ class Slots:
         others = [slot for slot in free if slot is not source]
         return min(others or free, key=lambda slot: (slot.n_past > 0, slot.used_at))
 
-    def _can_fit(self, n_tokens: int) -> bool:
+    def _can_fit(self, n_tokens: int, shared_with: Slot | None = None, n_shared: int = 0) -> bool:
         """Whether the tokens fit beside the live replies, with all idle slots forgotten."""
-        live = [slot.run for slot in self.all if slot.run is not None]
-        return not live or sum(len(r.tokens) for r in live) + n_tokens <= self._context.n_ctx
+        live = [(slot, len(slot.run.tokens)) for slot in self.all if slot.run is not None]
+        if shared_with is None or shared_with.is_free or not self.can_cut:
+            n_shared = 0
+        return not live or _count_cells(live) + n_tokens - n_shared <= self._context.n_ctx
 
     def _make_room(self, n_missing: int) -> None:
         """Forget idle slots, oldest first, until the missing tokens fit."""
@@ -331,8 +362,20 @@ class Slots:
         if not n_shared or not self.can_cut:
             return 0
         self._context.copy(source.seq_id, target.seq_id, n_shared)
+        target.stretches = list(source.stretches)
         return n_shared
 
     def _touch(self, slot: Slot) -> None:
         self._n_uses += 1
         slot.used_at = self._n_uses
+
+
+def _count_cells(holders: Iterable[tuple[Slot, int]]) -> int:
+    """Cells of memory that hold so many first tokens of each slot; shared ones once."""
+    ends: dict[object, tuple[int, int]] = {}
+    for slot, n_tokens in holders:
+        starts = [*(start for _, start in slot.stretches[1:]), n_tokens]
+        for (mark, start), end in zip(slot.stretches, starts, strict=False):
+            furthest = min(end, n_tokens)
+            ends[mark] = (start, max(furthest, ends.get(mark, (start, start))[1]))
+    return sum(end - start for start, end in ends.values())

@@ -176,3 +176,54 @@ def test_random_traffic_ends_every_reply_once(
         end = recorder.wait_for_end(run_id)
         assert not (isinstance(end, Failed) and end.code not in {"prompt_too_long", "queue_full"})
         assert len(recorder.list_ends(run_id)) == 1
+
+
+def test_the_same_prompt_asked_three_times_at_once_is_read_once(
+    local: LocalEngine, recorder: Recorder, slow: Path
+) -> None:
+    recorder.load(local, slow, n_ctx=2048)
+    text = make_text(4, 200)
+    for i in range(3):
+        local.submit(
+            make_generate(f"d{i}", text, sampling=Sampling(temperature=0.9, seed=i), max_tokens=40)
+        )
+    ends = [recorder.wait_for_end(f"d{i}") for i in range(3)]
+    assert all(isinstance(end, Finished) for end in ends)
+    n_prompt = ends[0].usage.prompt_tokens
+    assert ends[0].usage.cached_tokens == 0
+    assert [end.usage.cached_tokens for end in ends[1:]] == [n_prompt - 1] * 2
+    assert len({recorder.read_text(f"d{i}") for i in range(3)}) == 3
+
+
+def test_drafts_of_a_prompt_that_fits_only_once_run_together(
+    local: LocalEngine, recorder: Recorder, slow: Path
+) -> None:
+    """Shared memory is counted once: three times the prompt would not fit."""
+    recorder.load(local, slow, n_ctx=512)
+    text = make_text(4, 260)
+    for i in range(3):
+        sampling = Sampling(temperature=0.9, seed=i)
+        local.submit(make_generate(f"d{i}", text, sampling=sampling, max_tokens=60))
+    for i in range(3):
+        recorder.wait_for_text(f"d{i}", 10)
+    assert not any(recorder.list_ends(f"d{i}") for i in range(2))
+    ends = [recorder.wait_for_end(f"d{i}") for i in range(3)]
+    n_prompt = ends[0].usage.prompt_tokens
+    assert 3 * n_prompt > 512 > n_prompt + 180
+    assert [end.usage.output_tokens for end in ends] == [60] * 3
+
+
+def test_who_waits_for_a_shared_prompt_can_be_stopped_and_lets_others_pass(
+    local: LocalEngine, recorder: Recorder, slow: Path
+) -> None:
+    recorder.load(local, slow, n_ctx=4096)
+    text = make_text(4, 400)
+    local.submit(make_generate("first", text, max_tokens=5))
+    local.submit(make_generate("second", text, max_tokens=5))
+    local.submit(make_generate("other", "the road", max_tokens=5))
+    local.submit(Cancel(run_id="second"))
+    second = recorder.wait_for_end("second")
+    assert isinstance(second, Finished)
+    assert second.reason == "cancelled"
+    assert isinstance(recorder.wait_for_end("other"), Finished)
+    assert isinstance(recorder.wait_for_end("first"), Finished)
