@@ -7,17 +7,23 @@ marks. Should a template have put such a spelling together from pieces, the cont
 result differ from those of a render with harmless contents; then every message is broken wherever
 a control token could begin.
 
+How a reply begins belongs to its prompt: the template may open its reasoning, and a reply that goes
+on from its middle needs the marks between what it has thought and said (`reasoning`).
+
 Used on the host's prompt thread; rendering happens in the renderer process.
 """
 
 import re
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.llama import Vocab
+from inglenook.engine.parts import Begins
 from inglenook.engine.protocol import PromptMessage
+from inglenook.engine.reasoning import Variables, study_reasoning
 from inglenook.engine.renderer import Render
 from inglenook.engine.template import TemplateError, TemplateRenderer
 from inglenook.engine.text import clean_text
@@ -48,6 +54,18 @@ _PLAIN_STOPS: Final = ("\nUser:",)
 type Messages = Sequence[PromptMessage]
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt's tokens, and what the reply's first token belongs to.
+
+    `n_reasoning` counts the tokens of reasoning that a continued reply holds already.
+    """
+
+    tokens: list[int]
+    begins: Begins = "unknown"
+    n_reasoning: int = 0
+
+
 class PromptMaker:
     """Makes prompts for one loaded model. `note` says so when a plain template stands in.
 
@@ -65,24 +83,46 @@ class PromptMaker:
         self._bos, self._eos = vocab.text(vocab.bos), vocab.text(vocab.eos)
         self._template, self.note = self._choose_template(template)
         self.stops = _PLAIN_STOPS if self._template is _PLAIN else ()
+        self.reasoning = study_reasoning(self._template, vocab, self._render_probe)
 
-    def make(self, messages: Messages, *, continue_last: bool = False) -> list[int]:
-        """The prompt's tokens, ready for a reply, or to go on with the last message.
+    def make(
+        self, messages: Messages, *, continue_last: bool = False, thinks: bool | None = None
+    ) -> Prompt:
+        """The prompt, ready for a reply, or to go on with the last message.
 
-        Raises `EngineError` with code template_failed or bad_request.
+        `thinks` turns reasoning on or off where the template can. Raises `EngineError` with code
+        template_failed or bad_request.
         """
         if not messages:
             raise EngineError("There is no message to answer.", code="bad_request")
         if continue_last and messages[-1].role != "assistant":
             raise EngineError("Only an assistant's message can be continued.", code="bad_request")
-        cleaned = [PromptMessage(m.role, clean_text(m.content)) for m in messages]
-        before, rest = (cleaned[:-1], cleaned[-1].content) if continue_last else (cleaned, "")
-        return self._make(before, rest, add_generation_prompt=True)
+        cleaned = [_clean(m) for m in messages]
+        variables = self.reasoning.choose_variables(thinks)
+        if not continue_last:
+            tokens, end = self._make(cleaned, None, variables, add_generation_prompt=True)
+            # Reasoning that the prompt has closed may come all the same, and is none of the answer.
+            return Prompt(tokens, "reasoning" if end == "reasoning" else "unknown")
+        return self._make_continued(cleaned[:-1], cleaned[-1], variables)
 
-    def make_beginning(self, messages: Messages) -> list[int]:
+    def _make_continued(
+        self, before: Messages, reply: PromptMessage, variables: Variables
+    ) -> Prompt:
+        """The prompt of a reply that goes on where it was, in its reasoning or in its answer."""
+        reasoning = self.reasoning
+        tokens, end = self._make(before, reply, variables, add_generation_prompt=True)
+        if reply.reasoning and end == "answer":
+            # It was begun with reasoning, and so it goes on.
+            tokens, _ = self._make(before, reply, reasoning.on, add_generation_prompt=True)
+        if reply.content or not reply.reasoning or reasoning.family is None:
+            return Prompt(tokens, "answer" if reply.content else "unknown")
+        return Prompt(tokens, "reasoning", len(self._tokenize_later(reply.reasoning)))
+
+    def make_beginning(self, messages: Messages, *, thinks: bool | None = None) -> list[int]:
         """The tokens with which a prompt of these and later messages begins, or nearly."""
-        cleaned = [PromptMessage(m.role, clean_text(m.content)) for m in messages]
-        return self._make(cleaned, "", add_generation_prompt=False)
+        variables = self.reasoning.choose_variables(thinks)
+        cleaned = [_clean(m) for m in messages]
+        return self._make(cleaned, None, variables, add_generation_prompt=False)[0]
 
     def count(self, messages: Messages) -> int:
         """How many tokens the messages take under the template, without a reply's beginning."""
@@ -90,20 +130,42 @@ class PromptMaker:
 
     # --- rendering ---
 
-    def _make(self, messages: Messages, rest: str, *, add_generation_prompt: bool) -> list[int]:
+    def _make(
+        self,
+        messages: Messages,
+        reply: PromptMessage | None,
+        variables: Variables,
+        *,
+        add_generation_prompt: bool,
+    ) -> tuple[list[int], Begins]:
+        """Render and tokenise, with what `reply` holds so far at the end.
+
+        Also tells how the render ended, before that.
+        """
+        end: Begins = "unknown"
+
         def tokenize(change: Callable[[str], str], mark: str) -> list[int]:
-            changed = [PromptMessage(m.role, change(m.content)) for m in messages]
-            text = self._render(changed, add_generation_prompt=add_generation_prompt)
-            return self._tokenize(text + change(rest), mark)
+            nonlocal end
+            changed = [_change(m, change) for m in messages]
+            text = self._render(changed, variables, add_generation_prompt=add_generation_prompt)
+            end = self.reasoning.judge_end(text)
+            if reply is not None:
+                text += self.reasoning.join_reply(
+                    text, change(reply.reasoning), change(reply.content)
+                )
+            return self._tokenize(text, mark)
 
         mark = "".join(chr(0xF0000 + secrets.randbelow(0xFFFD)) for _ in range(_MARK_LENGTH))
-        if not self._may_spell_controls([*(m.content for m in messages), rest]):
-            return tokenize(str, mark)
+        said = [m.content for m in messages]
+        if reply is not None:
+            said += [reply.reasoning, reply.content]
+        if not self._may_spell_controls(said):
+            return tokenize(str, mark), end
         tokens = tokenize(lambda text: _break_matches(self._control_pattern, text, mark), mark)
         harmless = tokenize(lambda text: "x" if text.strip() else text, mark)
         if self._list_controls(tokens) == self._list_controls(harmless):
-            return tokens
-        return tokenize(lambda text: _break_matches(self._first_pattern, text, mark), mark)
+            return tokens, end
+        return tokenize(lambda text: _break_matches(self._first_pattern, text, mark), mark), end
 
     def _may_spell_controls(self, texts: Sequence[str]) -> bool:
         return any(letter in text for letter in self._first_letters for text in texts)
@@ -112,13 +174,18 @@ class PromptMaker:
         controls = self._controls
         return [token for token in tokens if self._vocab.text(token) in controls]
 
-    def _render(self, messages: Messages, *, add_generation_prompt: bool) -> str:
+    def _render(
+        self, messages: Messages, variables: Variables, *, add_generation_prompt: bool
+    ) -> str:
         """Render; when the template refuses the roles, put them in a form that it takes."""
         refusal = TemplateError("failed", "")
         for arrange in (list, _merge_system, _merge_neighbours):
             try:
                 return self._render_as(
-                    self._template, arrange(messages), add_generation_prompt=add_generation_prompt
+                    self._template,
+                    arrange(messages),
+                    variables,
+                    add_generation_prompt=add_generation_prompt,
                 )
             except TemplateError as error:
                 refusal = error if not refusal.message else refusal
@@ -130,7 +197,22 @@ class PromptMaker:
             code="template_failed",
         )
 
-    def _render_as(self, template: str, messages: Messages, *, add_generation_prompt: bool) -> str:
+    def _render_probe(self, variables: Variables) -> str | None:
+        """A short question with its generation prompt; None where the template refuses."""
+        try:
+            question = [PromptMessage("user", "probe")]
+            return self._render_as(self._template, question, variables, add_generation_prompt=True)
+        except TemplateError:
+            return None
+
+    def _render_as(
+        self,
+        template: str,
+        messages: Messages,
+        variables: Variables = (),
+        *,
+        add_generation_prompt: bool,
+    ) -> str:
         return self._renderer.render(
             Render(
                 template=template,
@@ -138,6 +220,7 @@ class PromptMaker:
                 add_generation_prompt=add_generation_prompt,
                 bos=self._bos,
                 eos=self._eos,
+                variables=variables,
             )
         )
 
@@ -190,6 +273,14 @@ class PromptMaker:
         if tokens[: len(before)] == before:
             return tokens[len(before) :]
         return self._tokenize_first(text)
+
+
+def _clean(message: PromptMessage) -> PromptMessage:
+    return _change(message, clean_text)
+
+
+def _change(message: PromptMessage, change: Callable[[str], str]) -> PromptMessage:
+    return PromptMessage(message.role, change(message.content), change(message.reasoning))
 
 
 def _compile_alternatives(texts: Sequence[str]) -> re.Pattern[str]:

@@ -21,10 +21,14 @@ class Frozen(msgspec.Struct, frozen=True, kw_only=True, tag=True, forbid_unknown
 
 
 class PromptMessage(msgspec.Struct, frozen=True):
-    """One message of a prompt."""
+    """One message of a prompt.
+
+    `reasoning` is what a reply that goes on has thought so far; no other message's is told.
+    """
 
     role: Literal["system", "user", "assistant"]
     content: str
+    reasoning: str = ""
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +164,8 @@ class ReadAhead(Frozen, frozen=True, kw_only=True):
 
     messages: tuple[PromptMessage, ...] = ()
     scope: str = ""
+    thinks: bool | None = None
+    """As in `Generate`: some templates say it at the prompt's beginning."""
 
 
 class CountTokens(Frozen, frozen=True, kw_only=True):

@@ -22,13 +22,14 @@ _LIMIT_MESSAGE_CHARACTERS: Final = 300
 
 
 class Render(msgspec.Struct, frozen=True, kw_only=True):
-    """Render `template` over (role, content) pairs."""
+    """Render `template` over (role, content) pairs, with `variables` by name beside them."""
 
     template: str
     messages: tuple[tuple[str, str], ...]
     add_generation_prompt: bool
     bos: str
     eos: str
+    variables: tuple[tuple[str, bool | int | str], ...] = ()
 
 
 class Rendered(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +130,7 @@ def _render(environment: Any, request: Render) -> Rendered:
             bos_token=request.bos,
             eos_token=request.eos,
             tools=None,
+            **dict(request.variables),
         )
     except _RaisedError as error:
         return _fail("raised", error)

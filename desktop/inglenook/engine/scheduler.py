@@ -22,6 +22,7 @@ from inglenook.engine.protocol import (
     Failed,
     Finished,
     FinishReason,
+    Part,
     Prefill,
     Text,
 )
@@ -325,7 +326,8 @@ class Scheduler:
         """Draw on while what is drawn is what was guessed; forget the guesses after that."""
         n_written = slot.n_past + len(self._guesses)
         for i, guess in enumerate(self._guesses, 1):
-            if run.slot is None or run.tokens[-1] != guess:
+            is_forced = len(run.tokens) != slot.n_past + 1
+            if run.slot is None or is_forced or run.tokens[-1] != guess:
                 break
             slot.n_past += 1
             run.n_guessed_right += 1
@@ -337,6 +339,8 @@ class Scheduler:
         limit = run.command.max_tokens
         if limit is not None and run.n_output >= limit:
             self._finish(run, "length")
+            return
+        if self._force_tokens(run):
             return
         token = run.sampler.sample(self._context, index)
         now = time.monotonic()
@@ -351,7 +355,7 @@ class Scheduler:
         if n_alternatives is not None:
             drawn = self._chances.read(self._context, index, token, n_alternatives)
             run.pending_tokens.append(drawn)
-        self._tell_text(run, run.stream.feed(self._vocab.piece(token)), now)
+        self._tell_parts(run, run.feed(token, self._vocab.piece(token), now), now)
         if run.stream.is_stopped:
             self._finish(run, "stop")
         elif limit is not None and run.n_output >= limit:
@@ -359,13 +363,39 @@ class Scheduler:
         elif len(run.tokens) > self._context.n_ctx:
             self._finish(run, "context_full")
 
-    def _tell_text(self, run: Run, text: str, now: float, *, is_last: bool = False) -> None:
+    def _force_tokens(self, run: Run) -> bool:
+        """Put the end of reasoning that took all of its budget; the next step reads it."""
+        forced = run.take_forced_tokens()
+        if not forced:
+            return False
+        now = time.monotonic()
+        for token in forced:
+            run.tokens.append(token)
+            run.count_token(now)
+            self._tell_parts(run, run.feed(token, self._vocab.piece(token), now), now)
+        run.sampler.accept(forced)
+        if len(run.tokens) > self._context.n_ctx:
+            self._finish(run, "context_full")
+        return True
+
+    def _tell_parts(
+        self, run: Run, parts: list[tuple[Part, str]], now: float, *, is_last: bool = False
+    ) -> None:
         """Hand on what is certain, with the tokens drawn since; the last ones even without text."""
-        if text:
+        if is_last and run.pending_tokens and not parts:
+            parts = [(run.stream.part, "")]
+        for part, text in parts:
             run.clock.first_text = run.clock.first_text or now
-        if text or (is_last and run.pending_tokens):
             tokens, run.pending_tokens = tuple(run.pending_tokens), []
-            self._emit(Text(run_id=run.run_id, piece=text, n_tokens=run.n_output, tokens=tokens))
+            self._emit(
+                Text(
+                    run_id=run.run_id,
+                    piece=text,
+                    n_tokens=run.n_output,
+                    part=part,
+                    tokens=tokens,
+                )
+            )
         meter = run.make_meter(now, self._context.n_threads)
         if meter is not None:
             self._emit(meter)
@@ -386,8 +416,7 @@ class Scheduler:
     def _finish(self, run: Run, reason: FinishReason) -> None:
         """End a reply in order. A character cut in half is told only if the model left it so."""
         rest = run.stream.finish(is_whole=reason == "stop")
-        if rest or run.pending_tokens:
-            self._tell_text(run, rest, time.monotonic(), is_last=True)
+        self._tell_parts(run, rest, time.monotonic(), is_last=True)
         self._drop(run)
         self._emit(
             Finished(
@@ -402,8 +431,7 @@ class Scheduler:
     def fail(self, run: Run, error: EngineError) -> None:
         """End a reply by a fault; its text so far stands."""
         rest = run.stream.finish(is_whole=False)
-        if rest or run.pending_tokens:
-            self._tell_text(run, rest, time.monotonic(), is_last=True)
+        self._tell_parts(run, rest, time.monotonic(), is_last=True)
         self._drop(run)
         self._emit(
             Failed(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from inglenook.engine.llama import Context, Sampler
 from inglenook.engine.lookup import Lookup
+from inglenook.engine.parts import ReplyStream
 from inglenook.engine.prefix import count_common
-from inglenook.engine.protocol import DrawnToken, Generate, Meter, Timings, Usage
-from inglenook.engine.text import TextStream
+from inglenook.engine.protocol import DrawnToken, Generate, Meter, Part, Timings, Usage
 
 if TYPE_CHECKING:
     from inglenook.engine.snapshots import Snapshots
@@ -31,6 +31,7 @@ class Clock:
     started: float = 0.0
     first_token: float = 0.0
     first_text: float = 0.0
+    last_reasoning: float = 0.0
     last_token: float = 0.0
     recent: deque[float] = field(default_factory=deque)
     last_meter: float = 0.0
@@ -48,13 +49,16 @@ class Run:
     command: Generate
     tokens: list[int]
     sampler: Sampler
-    stream: TextStream
+    stream: ReplyStream
     seed: int
     n_ctx: int
     clock: Clock
+    closing: tuple[int, ...] = ()
+    """The tokens that end its reasoning when they have to be put there."""
     n_prompt: int = 0
     n_cached: int = 0
     n_output: int = 0
+    n_reasoning: int = 0
     pending_tokens: list[DrawnToken] = field(default_factory=list)
     """Drawn since the last text was told; filled only where log-probabilities are asked for."""
     n_guessed: int = 0
@@ -74,6 +78,22 @@ class Run:
     def scope(self) -> str:
         """What the reply belongs to."""
         return self.command.scope
+
+    def feed(self, token: int, piece: bytes, now: float) -> list[tuple[Part, str]]:
+        """Take a token into the text; returns what of it is certain now, by its parts."""
+        n_before = self.stream.n_reasoning
+        parts = self.stream.feed(token, piece)
+        if self.stream.n_reasoning > n_before:
+            self.clock.last_reasoning = now
+            self.n_reasoning += self.stream.n_reasoning - n_before
+        return parts
+
+    def take_forced_tokens(self) -> tuple[int, ...]:
+        """What has to come next instead of a drawn token: the end of too long a reasoning."""
+        budget, stream = self.command.reasoning_budget, self.stream
+        if budget is None or stream.part != "reasoning" or stream.n_reasoning < budget:
+            return ()
+        return self.closing if stream.is_between_characters else ()
 
     def count_token(self, now: float) -> None:
         """One more token was drawn."""
@@ -109,6 +129,7 @@ class Run:
             prompt_tokens=self.n_prompt,
             cached_tokens=self.n_cached,
             output_tokens=self.n_output,
+            reasoning_tokens=self.n_reasoning,
             drafted_tokens=self.n_guessed,
             accepted_tokens=self.n_guessed_right,
             n_ctx=self.n_ctx,
@@ -126,6 +147,7 @@ class Run:
             queue_s=max(0.0, started - clock.arrived - clock.load_s),
             load_s=clock.load_s,
             prefill_s=prefill_s,
+            reasoning_s=max(0.0, clock.last_reasoning - clock.first_token),
             decode_s=decode_s,
             ttft_s=first_text - clock.arrived if first_text else 0.0,
             total_s=now - clock.arrived,

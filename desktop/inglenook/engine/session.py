@@ -13,7 +13,8 @@ from inglenook.base.errors import EngineError
 from inglenook.engine.chances import ALTERNATIVES_LIMIT
 from inglenook.engine.loader import LoadedModel
 from inglenook.engine.pace import Paces
-from inglenook.engine.prompt import PromptMaker
+from inglenook.engine.parts import ReplyStream
+from inglenook.engine.prompt import Prompt, PromptMaker
 from inglenook.engine.protocol import Event, Failed, Finished, Generate, Timings, Usage
 from inglenook.engine.sampling import (
     check_sampling,
@@ -25,7 +26,7 @@ from inglenook.engine.sampling import (
 from inglenook.engine.scheduler import QUEUE_LIMIT, Scheduler
 from inglenook.engine.sequence import Clock, Run, Slots
 from inglenook.engine.template import TemplateRenderer
-from inglenook.engine.text import TextStream, check_stops
+from inglenook.engine.text import check_stops
 
 _TEMPERATURE_KEY = "general.sampling.temp"
 
@@ -78,7 +79,9 @@ class Session:
         model = loaded.model
         self.loaded = loaded
         self.maker = PromptMaker(model.vocab, model.chat_template, renderer)
-        self.facts = msgspec.structs.replace(loaded.facts, template_note=self.maker.note)
+        self.facts = msgspec.structs.replace(
+            loaded.facts, template_note=self.maker.note, reasoning=self.maker.reasoning.kind
+        )
         slots = Slots(
             loaded.context,
             model.n_swa,
@@ -115,14 +118,16 @@ class Session:
         problem = check_stops(command.stop)
         if command.max_tokens is not None and command.max_tokens < 0:
             problem = "The longest reply must be a number of tokens, 0 or more."
+        if command.reasoning_budget is not None and command.reasoning_budget < 0:
+            problem = "The budget for reasoning must be a number of tokens, 0 or more."
         if not 0 <= (command.n_alternatives or 0) <= ALTERNATIVES_LIMIT:
             problem = f"The number of alternatives must be from 0 to {ALTERNATIVES_LIMIT}."
         if problem:
             raise EngineError(problem, code="bad_request")
 
-    def begin(self, pending: Pending, tokens: list[int]) -> None:
+    def begin(self, pending: Pending, prompt: Prompt) -> None:
         """Hand a reply with its prompt to the scheduler."""
-        command, context = pending.command, self.loaded.context
+        command, context, tokens = pending.command, self.loaded.context, prompt.tokens
         seed = draw_seed(command.sampling)
         sampler = make_sampler(
             command.sampling,
@@ -138,9 +143,15 @@ class Session:
                 command=command,
                 tokens=tokens,
                 sampler=sampler,
-                stream=TextStream((*command.stop, *self.maker.stops)),
+                stream=ReplyStream(
+                    (*command.stop, *self.maker.stops),
+                    self.maker.reasoning.marks,
+                    begins=prompt.begins,
+                    n_reasoning=prompt.n_reasoning,
+                ),
                 seed=seed,
                 n_ctx=context.n_ctx,
                 clock=pending.clock,
+                closing=self.maker.reasoning.closing_tokens,
             )
         )

@@ -29,6 +29,34 @@ def check_stops(stops: Sequence[str]) -> str:
     return ""
 
 
+class StopFilter:
+    """Passes text on until a stop text comes; holds back what may be the beginning of one."""
+
+    def __init__(self, stops: Sequence[str] = ()) -> None:
+        self._stops = tuple(stop for stop in stops if stop)
+        self._held = ""
+        self.is_stopped = False
+
+    def feed(self, text: str) -> str:
+        """Take more text; returns what is certain now. After `is_stopped` nothing is."""
+        if not self._stops or self.is_stopped:
+            return "" if self.is_stopped else text
+        text = self._held + text
+        found = min((at for at in map(text.find, self._stops) if at >= 0), default=-1)
+        if found >= 0:
+            self.is_stopped = True
+            self._held = ""
+            return text[:found]
+        n_held = count_overlap(text, self._stops)
+        self._held = text[len(text) - n_held :]
+        return text[: len(text) - n_held]
+
+    def finish(self) -> str:
+        """No more comes: what was held back."""
+        text, self._held = self._held, ""
+        return text
+
+
 class TextStream:
     """Turns the bytes of one reply into text that can be shown at once.
 
@@ -38,15 +66,23 @@ class TextStream:
 
     def __init__(self, stops: Sequence[str] = ()) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._stops = tuple(stop for stop in stops if stop)
-        self._held = ""
-        self.is_stopped = False
+        self._filter = StopFilter(stops)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a stop text came."""
+        return self._filter.is_stopped
+
+    @property
+    def is_between_characters(self) -> bool:
+        """Whether no character is half there."""
+        return not self._decoder.getstate()[0]
 
     def feed(self, piece: bytes) -> str:
         """Take the next token's bytes; returns the text that is certain now, often empty."""
         if self.is_stopped:
             return ""
-        return self._release(self._decoder.decode(piece))
+        return self._filter.feed(self._decoder.decode(piece))
 
     def finish(self, *, is_whole: bool = True) -> str:
         """The reply ended: what is left of the held text.
@@ -55,29 +91,17 @@ class TextStream:
         """
         if self.is_stopped:
             return ""
-        text = self._release(self._decoder.decode(b"", final=True) if is_whole else "")
-        if not self.is_stopped:
-            text += self._held
-            self._held = ""
-        return text
-
-    def _release(self, text: str) -> str:
-        if not self._stops:
-            return text
-        text = self._held + text
-        found = min((at for at in map(text.find, self._stops) if at >= 0), default=-1)
-        if found >= 0:
-            self.is_stopped = True
-            self._held = ""
-            return text[:found]
-        n_held = max(_count_overlap(text, stop) for stop in self._stops)
-        self._held = text[len(text) - n_held :]
-        return text[: len(text) - n_held]
+        text = self._filter.feed(self._decoder.decode(b"", final=True)) if is_whole else ""
+        return text + self._filter.finish()
 
 
-def _count_overlap(text: str, stop: str) -> int:
-    """How many characters at the end of `text` may begin `stop`."""
-    for n in range(min(len(text), len(stop) - 1), 0, -1):
-        if text.endswith(stop[:n]):
+def count_overlap(text: str, marks: Sequence[str]) -> int:
+    """How many characters at the end of `text` may begin one of the marks."""
+    return max((_count_overlap(text, mark) for mark in marks), default=0)
+
+
+def _count_overlap(text: str, mark: str) -> int:
+    for n in range(min(len(text), len(mark) - 1), 0, -1):
+        if text.endswith(mark[:n]):
             return n
     return 0

@@ -18,7 +18,7 @@ from inglenook.base.errors import EngineError, ModelError, UserError
 from inglenook.engine.llama import Library
 from inglenook.engine.loader import Journal, Loader, LoadStoppedError
 from inglenook.engine.preparer import Preparer, explain_bug
-from inglenook.engine.prompt import PromptMaker
+from inglenook.engine.prompt import Prompt, PromptMaker
 from inglenook.engine.protocol import (
     Cancel,
     Command,
@@ -52,7 +52,7 @@ class _Prepared:
     """The prompt thread's answer."""
 
     run_id: str
-    tokens: list[int] = field(default_factory=list)
+    prompt: Prompt = field(default_factory=lambda: Prompt([]))
     error: EngineError | None = None
 
 
@@ -350,7 +350,7 @@ class Worker:
 
         def job() -> None:
             try:
-                tokens = maker.make_beginning(command.messages)
+                tokens = maker.make_beginning(command.messages, thinks=command.thinks)
             except EngineError:
                 return
             with self._changed:
@@ -371,7 +371,7 @@ class Worker:
             self._emit(pending.make_failed(prepared.error))
             return
         try:
-            session.begin(pending, prepared.tokens)
+            session.begin(pending, prepared.prompt)
         except EngineError as error:
             self._emit(pending.make_failed(error))
         except Exception as error:
@@ -466,10 +466,12 @@ def _describe_library(library: Library) -> EngineReady:
 def _make_tokens(command: Generate, maker: PromptMaker) -> _Prepared:
     """Render and tokenise, on the prompt thread; every fault becomes part of the answer."""
     try:
-        tokens = maker.make(command.messages, continue_last=command.continue_last)
+        prompt = maker.make(
+            command.messages, continue_last=command.continue_last, thinks=command.thinks
+        )
     except EngineError as error:
         return _Prepared(command.run_id, error=error)
     except Exception as error:
         log.exception("a prompt could not be made")
         return _Prepared(command.run_id, error=explain_bug(error))
-    return _Prepared(command.run_id, tokens)
+    return _Prepared(command.run_id, prompt)
