@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from inglenook.engine import scheduler as scheduler_module
 from inglenook.engine.llama import Context, Decoded, Sampler, Vocab
 from inglenook.engine.pace import Paces
+from inglenook.engine.parts import ReplyStream
 from inglenook.engine.prefix import count_common
 from inglenook.engine.protocol import Event, Failed, Finished, Text
 from inglenook.engine.scheduler import Scheduler
 from inglenook.engine.sequence import Clock, Run, Slots
-from inglenook.engine.text import TextStream
 from support.recorder import make_generate
 
 N_VOCAB = 50
@@ -168,7 +168,7 @@ class House:
                 command=make_generate(run_id, "", max_tokens=limit),
                 tokens=list(prompt),
                 sampler=cast("Sampler", self.samplers[-1]),
-                stream=TextStream(),
+                stream=ReplyStream(),
                 seed=0,
                 n_ctx=self.context.n_ctx,
                 clock=Clock(),
