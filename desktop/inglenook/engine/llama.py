@@ -189,6 +189,20 @@ class Vocab:
             return self.piece(token)
         return self._room.raw[:n_bytes]
 
+    def list_pieces(self) -> list[bytes]:
+        """The bytes of every token, as `piece` gives them. Any thread."""
+        handle, piece_of, size = self.handle, native.llama_token_to_piece, 256
+        room = ctypes.create_string_buffer(size)
+        pieces = []
+        for token in range(self.n_tokens):
+            n_bytes = piece_of(handle, token, room, size, 0, False)
+            if n_bytes < 0:
+                size = -n_bytes
+                room = ctypes.create_string_buffer(size)
+                n_bytes = piece_of(handle, token, room, size, 0, False)
+            pieces.append(ctypes.string_at(room, n_bytes))
+        return pieces
+
     def is_end(self, token: int) -> bool:
         """Whether the model ends its turn with this token."""
         return bool(native.llama_vocab_is_eog(self.handle, token))
@@ -499,6 +513,13 @@ class Candidates:
         self._logits[:] = logits
         self._array.size, self._array.selected, self._array.sorted = len(logits), -1, False
 
+    def fill_some(self, tokens: "array[int]", logits: "memoryview[float]") -> None:
+        """Take these tokens alone."""
+        n_tokens = len(tokens)
+        self._ids[:n_tokens] = memoryview(tokens)
+        self._logits[:n_tokens] = memoryview(array("f", map(logits.__getitem__, tokens)))
+        self._array.size, self._array.selected, self._array.sorted = n_tokens, -1, False
+
     def apply(self, sampler: "Sampler") -> None:
         """Let a chain act on what is left; it may reorder, drop, and select."""
         native.llama_sampler_apply(sampler.handle, ctypes.byref(self._array))
@@ -506,6 +527,11 @@ class Candidates:
     def list_ids(self, n_tokens: int) -> list[int]:
         """The first tokens in their present order, not more than are left."""
         return self._ids[: min(n_tokens, self._array.size)].tolist()
+
+    def get_selected(self) -> int | None:
+        """The token that the last chain selected, if it did."""
+        place = int(self._array.selected)
+        return int(self._ids[place]) if 0 <= place < self._array.size else None
 
     def first_chance(self) -> float:
         """The probability of the first token, as the last chain worked it out."""
