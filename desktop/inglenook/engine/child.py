@@ -9,12 +9,14 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from inglenook.engine.children import start_child
 from inglenook.engine.frames import BadFrameError, FrameReader, FrameWriter
+from inglenook.engine.gpu_faults import find_gpu_fault
 from inglenook.engine.protocol import (
     Command,
     CountTokens,
@@ -38,6 +40,8 @@ from inglenook.engine.protocol import (
 log = logging.getLogger(__name__)
 
 _LIMIT_REAP_S: Final = 2.0
+_NATIVE_LOG: Final = "inglenook.engine.native"
+_N_LAST_LINES: Final = 12
 _CAUSES: Final = {
     "SIGABRT": "native code gave up",
     "SIGSEGV": "native code reached into memory that it does not own",
@@ -53,6 +57,20 @@ _KILLED: Final = {
     "deaf": "it did not answer a stop and was ended",
     "forged": "it sent something that made no sense and was ended",
     "closed": "it was ended with the app",
+    "restarted": "it was ended because it did not get on",
+}
+_HUNG: Final = frozenset({"hung", "deaf", "restarted"})
+_MESSAGES: Final = {
+    "model_changed": "The model file changed on the disk while it was in use.",
+    "engine_hung": "The engine hung and was ended.",
+    "gpu_out_of_memory": "The graphics card ran out of memory.",
+    "gpu_lost": "The graphics card stopped working with the engine.",
+}
+_HINTS: Final = {
+    "model_changed": "Download the model again, or choose another one.",
+    "gpu_out_of_memory": "The text so far is kept. Go on without the graphics card, or close other "
+    "programs that use it and retry.",
+    "gpu_lost": "The text so far is kept, and can go on without the graphics card.",
 }
 
 
@@ -93,22 +111,30 @@ class Death:
     @property
     def message(self) -> str:
         """A sentence for people."""
-        if self.code == "model_changed":
-            return "The model file changed on the disk while it was in use."
-        if self.code == "engine_hung":
-            return "The engine hung and was ended."
-        return f"The engine stopped unexpectedly: {self.cause}."
+        return _MESSAGES.get(self.code) or f"The engine stopped unexpectedly: {self.cause}."
 
     @property
     def hint(self) -> str:
         """What to do about a reply that it cut off."""
-        if self.code == "model_changed":
-            return "Download the model again, or choose another one."
-        return "The text so far is kept. Continue or retry the reply."
+        usual = "The text so far is kept. Continue or retry the reply."
+        return _HINTS.get(self.code, usual)
+
+    @property
+    def is_of_gpu(self) -> bool:
+        """Whether it can be expected to work without a graphics card."""
+        return self.code in {"gpu_out_of_memory", "gpu_lost"}
+
+    @property
+    def broke_on(self) -> str:
+        """The model that native code gave up on while it wrote; empty when it was not that."""
+        is_crash = self.code == "engine_died" and _name_signal(self.exit_status) in _CRASHES
+        return self.model_id if is_crash and self.runs and not self.loads else ""
 
     @property
     def load_code(self) -> str:
         """The code of a load that it cut off; native code that gave up blames the file."""
+        if self.is_of_gpu:
+            return "out_of_memory" if self.code == "gpu_out_of_memory" else self.code
         return "load_crashed" if _name_signal(self.exit_status) in _CRASHES else self.code
 
     @property
@@ -116,6 +142,8 @@ class Death:
         """What to do about a load that it cut off."""
         if self.load_code == "load_crashed":
             return "The model file is probably damaged: download it again, or choose another one."
+        if self.is_of_gpu:
+            return "Load it without the graphics card, or choose a smaller model."
         if self.code == "model_changed":
             return self.hint
         return "Try again; if it happens again, the model file may be damaged or too large."
@@ -147,7 +175,10 @@ class Child:
         self._killed_as = ""
         self._is_dead = False
         self._has_ended = threading.Event()
+        self._last_lines: deque[str] = deque(maxlen=_N_LAST_LINES)
         self.heard_at = time.monotonic()
+        self.is_told_stuck = False
+        """Whether everyone was told that it shows no progress; the watchdog's own note."""
 
     @property
     def pid(self) -> int:
@@ -191,6 +222,11 @@ class Child:
             if run is not None and not run.cancelled_at:
                 run.cancelled_at = time.monotonic()
 
+    def list_runs(self) -> tuple[str, ...]:
+        """The replies that wait for it."""
+        with self._lock:
+            return tuple(self._runs)
+
     def list_cancels(self) -> list[float]:
         """When each reply that has not ended yet was told to stop."""
         with self._lock:
@@ -230,6 +266,8 @@ class Child:
             case Heartbeat():
                 return
             case LogLine():
+                if message.name == _NATIVE_LOG:
+                    self._last_lines.append(message.text)
                 logging.getLogger(message.name).log(message.level, "%s", message.text)
                 return
             case Text() | Prefill() | Meter() | Finished() | Failed():
@@ -292,10 +330,12 @@ class Child:
         code = "engine_died"
         if self._killed_as:
             cause = _KILLED[self._killed_as]
-            code = "engine_hung" if self._killed_as in {"hung", "deaf"} else code
+            code = "engine_hung" if self._killed_as in _HUNG else code
         elif name:
             cause = f"{_CAUSES.get(name, 'a signal ended it')} ({name})"
             code = "model_changed" if name == "SIGBUS" else code
+            if name in _CRASHES:
+                code = find_gpu_fault(self._last_lines) or code
         else:
             cause = f"it ended with status {status}"
         return Death(
@@ -306,7 +346,7 @@ class Child:
             runs=tuple(self._runs.values()),
             loads=tuple(self._loads),
             counts_asked=tuple(self._counts),
-            counts=self._killed_as not in {"deaf", "closed"},
+            counts=self._killed_as not in {"deaf", "closed", "restarted"},
         )
 
 

@@ -1,8 +1,9 @@
 """The app's side of the engine: a child process, kept alive, watched, and told what to do.
 
 `submit` only queues; three threads do the rest. "engine-client" starts the child and writes
-commands, "engine-reader" publishes its events, "engine-watchdog" kills a child that hangs. A dead
-child becomes `Failed` for each live reply, then `EngineDied`; the next command starts a new one.
+commands, "engine-reader" publishes its events, "engine-watchdog" tells of a child that shows no
+progress, and kills it when that lasts or when it does not hear a stop. A dead child becomes
+`Failed` for each live reply, then `EngineDied`; the next command starts a new one.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from inglenook.engine.child import Child, Death
 from inglenook.engine.frames import BadFrameError, encode_frame
@@ -27,7 +30,9 @@ from inglenook.engine.protocol import (
     Load,
     LoadFailed,
     PromptMessage,
+    Restart,
     Shutdown,
+    Stuck,
     Timings,
     TokenCount,
     Unload,
@@ -59,11 +64,13 @@ class CrashPolicy:
 class Patience:
     """How long to wait before a child counts as hung, in seconds.
 
-    `silence_s` without a sign of work while a reply or a load is live; `stop_echo_s` for the echo
-    of a stop; `stop_s` for the reply to end after it.
+    `silence_s` without a sign of work while a reply or a load is live until that is told, and
+    `gives_up_s` until it is ended; `stop_echo_s` for the echo of a stop; `stop_s` for the reply to
+    end after it.
     """
 
     silence_s: float = 10.0
+    gives_up_s: float = 60.0
     stop_echo_s: float = 0.8
     stop_s: float = 5.0
 
@@ -99,6 +106,11 @@ class ChildEngine:
         """Hand over a command; never waits for its answer. Starts the child where needed."""
         with self._changed:
             if self._is_closed:
+                return
+            if isinstance(command, Restart):
+                child = self._child
+                if child is not None:
+                    child.kill("restarted")  # Its pipe may be full: nothing is written to it.
                 return
             if not self._threads:
                 self._start_threads()
@@ -315,6 +327,7 @@ class ChildEngine:
                     code="cancelled" if is_expected else code,
                     message=death.message,
                     hint=death.load_hint if was_under_way else death.hint,
+                    fits_cpu=death.is_of_gpu,
                 )
             )
         for request_id in death.counts_asked:
@@ -323,7 +336,11 @@ class ChildEngine:
             self._keeper.set_off()
         else:
             log.warning("the engine died: %s (status %d)", death.cause, death.exit_status)
-            self._publish(EngineDied(cause=death.cause, exit_status=death.exit_status))
+            self._publish(
+                EngineDied(
+                    cause=death.cause, exit_status=death.exit_status, broke_on=death.broke_on
+                )
+            )
 
     # --- the watchdog thread ---
 
@@ -341,7 +358,12 @@ class ChildEngine:
 
     def _check(self, child: Child) -> None:
         patience, now = self._patience, time.monotonic()
-        if child.is_working and now - child.heard_at > patience.silence_s:
+        silent_s = now - child.heard_at if child.is_working else 0.0
+        is_stuck = silent_s > patience.silence_s
+        if is_stuck != child.is_told_stuck:
+            child.is_told_stuck = is_stuck
+            self._publish(Stuck(run_ids=child.list_runs(), silent_s=silent_s if is_stuck else 0.0))
+        if silent_s > patience.gives_up_s:
             child.kill("hung")
         for cancelled_at in child.list_cancels():
             waited_s = now - cancelled_at
@@ -360,13 +382,11 @@ def _make_cancelled(run_id: str) -> Finished:
 def _clean_command(command: Command) -> Command:
     match command:
         case Generate():
-            return Generate(
+            return msgspec.structs.replace(
+                command,
                 run_id=clean_text(command.run_id),
                 messages=_clean_messages(command.messages),
-                sampling=command.sampling,
-                max_tokens=command.max_tokens,
                 stop=tuple(clean_text(stop) for stop in command.stop),
-                continue_last=command.continue_last,
             )
         case CountTokens():
             return CountTokens(

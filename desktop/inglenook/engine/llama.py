@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from inglenook.engine.protocol import Device
+from inglenook.engine.protocol import Device, KvType
 
 
 def _skip_high_level_class() -> None:
@@ -39,6 +39,21 @@ from llama_cpp import llama_cpp as native  # noqa: E402
 LOG_LEVELS: Final = {1: "debug", 2: "info", 3: "warning", 4: "error"}
 _CONTINUED: Final = 5
 _DEVICE_KINDS: Final = {0: "cpu", 1: "gpu", 2: "igpu"}
+_KV_TYPES: Final[dict[KvType, int]] = {
+    "f32": native.GGML_TYPE_F32,
+    "f16": native.GGML_TYPE_F16,
+    "bf16": 30,  # GGML_TYPE_BF16, which the bindings leave out.
+    "q8_0": native.GGML_TYPE_Q8_0,
+    "q5_1": native.GGML_TYPE_Q5_1,
+    "q5_0": native.GGML_TYPE_Q5_0,
+    "q4_1": native.GGML_TYPE_Q4_1,
+    "q4_0": native.GGML_TYPE_Q4_0,
+}
+_ROPE_SCALINGS: Final = {
+    "none": native.LLAMA_ROPE_SCALING_TYPE_NONE,
+    "linear": native.LLAMA_ROPE_SCALING_TYPE_LINEAR,
+    "yarn": native.LLAMA_ROPE_SCALING_TYPE_YARN,
+}
 _ATTR_UNKNOWN: Final = 1
 _ATTR_CONTROL: Final = 8
 
@@ -221,11 +236,17 @@ class Vocab:
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How `Model` maps a file; `n_gpu_layers` -1 is all."""
+    """How `Model` maps a file; `n_gpu_layers` -1 is all, over all GPUs by their free memory.
+
+    With 0 no GPU takes part at all: otherwise the library would still have it read prompts.
+
+    With `only_measures` no memory is taken: the library's lines tell what would be.
+    """
 
     n_gpu_layers: int = 0
     use_mmap: bool = True
     use_mlock: bool = False
+    only_measures: bool = False
 
 
 class Model:
@@ -240,6 +261,9 @@ class Model:
         """
         params = native.llama_model_default_params()
         params.n_gpu_layers = options.n_gpu_layers
+        no_devices = (ctypes.c_void_p * 1)(None)
+        if options.n_gpu_layers == 0:
+            params.devices = ctypes.addressof(no_devices)
         if b"AMX_INT8 = 1" in native.llama_print_system_info():
             # WORKAROUND: some virtual machines announce AMX and then fault on its first
             # instruction (ldtilecfg in ggml_backend_amx_mul_mat), which ends the process.
@@ -247,12 +271,16 @@ class Model:
         params.load_mode = (native.LLAMA_LOAD_MODE_MMAP if options.use_mmap else 0) | (
             native.LLAMA_LOAD_MODE_MLOCK if options.use_mlock else 0
         )
+        if options.only_measures:
+            params.no_alloc = True
+            params.load_mode = native.LLAMA_LOAD_MODE_NONE
         callback = native.llama_progress_callback(lambda done, _data: on_progress(done))
         params.progress_callback = callback
         handle = native.llama_model_load_from_file(path.encode("utf-8", "surrogateescape"), params)
         if not handle:
             raise NativeError("load model")
         self.handle = handle
+        self.is_on_gpu = bool(options.n_gpu_layers and native.llama_supports_gpu_offload())
         self.vocab = Vocab(native.llama_model_get_vocab(handle))
         self.n_params: int = native.llama_model_n_params(handle)
         self.size_bytes: int = native.llama_model_size(handle)
@@ -303,6 +331,26 @@ class Model:
             self.handle = None
 
 
+class Adapter:
+    """A LoRA adapter in memory. Freed after the contexts that it is applied to, before its model.
+
+    Its file must have been looked at: the library ends the process over values of a wrong type.
+    """
+
+    def __init__(self, model: Model, path: str) -> None:
+        """Read it for a model; raises `NativeError` when it does not fit this one."""
+        name = path.encode("utf-8", "surrogateescape")
+        self.handle = native.llama_adapter_lora_init(model.handle, name)
+        if not self.handle:
+            raise NativeError("read adapter")
+
+    def close(self) -> None:
+        """Free it; idempotent."""
+        if self.handle:
+            native.llama_adapter_lora_free(self.handle)
+            self.handle = None
+
+
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
     """The shape of a context; counts in tokens. `flash_attention` None lets the library choose."""
@@ -311,9 +359,14 @@ class ContextOptions:
     n_batch: int
     n_ubatch: int
     n_seq_max: int
+    n_outputs: int
     n_threads: int
     n_threads_batch: int
     flash_attention: bool | None = None
+    kv_type: KvType = "f16"
+    rope_scaling: str | None = None
+    rope_freq_base: float | None = None
+    rope_freq_scale: float | None = None
 
 
 class Context:
@@ -326,7 +379,7 @@ class Context:
         params.n_batch = options.n_batch
         params.n_ubatch = options.n_ubatch
         params.n_seq_max = options.n_seq_max
-        params.n_outputs_max = options.n_seq_max
+        params.n_outputs_max = max(options.n_seq_max, options.n_outputs)
         params.n_threads = options.n_threads
         params.n_threads_batch = options.n_threads_batch
         params.kv_unified = True
@@ -334,6 +387,11 @@ class Context:
         params.no_perf = True
         if options.flash_attention is not None:
             params.flash_attn_type = int(options.flash_attention)
+        params.type_k = params.type_v = _KV_TYPES[options.kv_type]
+        if options.rope_scaling is not None:
+            params.rope_scaling_type = _ROPE_SCALINGS[options.rope_scaling]
+        params.rope_freq_base = options.rope_freq_base or 0.0
+        params.rope_freq_scale = options.rope_freq_scale or 0.0
         # The abort callback is asked before each graph node, so it must cost nothing: libc's own
         # strlen over two bytes of ours returns 0 (go on) or 1 (stop) without entering Python.
         self._flag = ctypes.create_string_buffer(2)
@@ -344,6 +402,7 @@ class Context:
         if not self.handle:
             raise NativeError("make context")
         self._n_vocab = model.vocab.n_tokens
+        self.can_interrupt = not model.is_on_gpu
         self._memory = native.llama_get_memory(self.handle)
         if not self._memory:
             native.llama_free(self.handle)
@@ -353,6 +412,18 @@ class Context:
         self.n_ubatch: int = native.llama_n_ubatch(self.handle)
         self.n_seq_max: int = native.llama_n_seq_max(self.handle)
         self.n_threads: int = native.llama_n_threads(self.handle)
+
+    def apply(self, adapters: Sequence[tuple["Adapter", float]]) -> None:
+        """Let LoRA adapters of this model, each with its scale, take part from now on.
+
+        Raises `NativeError`.
+        """
+        handles = (native.llama_adapter_lora_p_ctypes * len(adapters))(
+            *(a.handle for a, _ in adapters)
+        )
+        scales = (ctypes.c_float * len(adapters))(*(scale for _, scale in adapters))
+        if native.llama_set_adapters_lora(self.handle, handles, len(adapters), scales):
+            raise NativeError("apply adapters")
 
     def decode(self, batch: "Batch") -> Decoded:
         """Run the batch through the model; on INTERRUPTED nothing of it stays in memory."""
@@ -376,7 +447,7 @@ class Context:
             self.n_threads = n_threads
 
     def interrupt(self) -> None:
-        """Make a running decode stop at its next graph node (CPU only). Any thread."""
+        """Make a running decode stop at its next graph node, or on a GPU not at all. Any thread."""
         self._flag[0] = b"\x01"
 
     def allow(self) -> None:
@@ -417,6 +488,21 @@ class Context:
             return True
         self.remove(seq_id, 0)
         return False
+
+    def save_partial(self, seq_id: int) -> memoryview:
+        """The part of a sequence's state that cannot be cut: of recurrent and windowed layers."""
+        flags = native.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        room = (ctypes.c_uint8 * native.llama_state_seq_get_size_ext(self.handle, seq_id, flags))()
+        n_bytes = native.llama_state_seq_get_data_ext(self.handle, room, len(room), seq_id, flags)
+        return memoryview(room).cast("B")[:n_bytes]
+
+    def load_partial(self, seq_id: int, data: memoryview) -> bool:
+        """Put such a part back, beside what the other layers hold; False when it is no fit."""
+        view = (ctypes.c_uint8 * len(data)).from_buffer(data)
+        flags = native.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+        return bool(
+            native.llama_state_seq_set_data_ext(self.handle, view, len(data), seq_id, flags)
+        )
 
     def clear(self) -> None:
         """Forget all sequences."""

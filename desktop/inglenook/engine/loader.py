@@ -1,19 +1,25 @@
 """Loads a model: file check, weights, context, layers on the GPU; steps down where it must.
 
 Called by the worker on its thread. Where layers and memory ended up is read from the library's own
-log lines, never worked out here.
+log lines, never worked out here. Steps down, most wanted first: fewer layers on the GPU, none, and
+on the CPU a context of half the length as long as nobody chose its length.
 """
 
 import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from inglenook.base.errors import ModelError
+from inglenook.engine.adapter import check_adapter, identify_adapter, read_architecture
+from inglenook.engine.contest import Contests, explain, find_weak_gpu, is_cpu_faster, measure_speed
 from inglenook.engine.llama import (
+    Adapter,
     Context,
     ContextOptions,
     Library,
@@ -21,9 +27,21 @@ from inglenook.engine.llama import (
     ModelOptions,
     NativeError,
 )
-from inglenook.engine.machine import choose_threads
+from inglenook.engine.lookup import MAX_GUESSES
+from inglenook.engine.machine import choose_threads, count_free_bytes
 from inglenook.engine.modelfile import ModelFile
-from inglenook.engine.protocol import Load, Loaded, LoadOptions
+from inglenook.engine.protocol import Contest, Device, Load, Loaded, LoadOptions
+from inglenook.engine.room import (
+    COMPUTE_SIZE,
+    MEASURED_CTX,
+    MIN_CTX,
+    STATE_TOTAL,
+    Need,
+    NoRoomError,
+    is_doubtful,
+    refuse_context,
+    refuse_weights,
+)
 from inglenook.engine.snapshots import Snapshots, identify_model
 
 log = logging.getLogger(__name__)
@@ -32,9 +50,14 @@ DEFAULT_CTX_LIMIT: Final = 8192
 _MIN_CTX: Final = 16
 _MAX_CTX: Final = 1 << 24
 _MAX_SEQUENCES: Final = 64
+_MAX_PARTS: Final = 1000
+_SPLIT_NAME: Final = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _PROGRESS_EVERY_S: Final = 0.05
 _SAVE_LIMIT_S: Final = 1.0
+_SAVE_ASLEEP_LIMIT_S: Final = 20.0
 _MIB: Final = 1024 * 1024
+_QUANTISED_KV: Final = frozenset({"q8_0", "q5_1", "q5_0", "q4_1", "q4_0"})
+_MAX_ADAPTERS: Final = 16
 
 _OFFLOADED = re.compile(r"offloaded (\d+)/\d+ layers to GPU")
 _N_LAYERS = re.compile(r"\bn_layer\s*= (\d+)")
@@ -42,6 +65,10 @@ _STATE_SIZE = re.compile(r"(?:KV|RS) buffer size =\s*([\d.]+) MiB")
 _REASON = re.compile(r"error loading model(?: \w+)*: (.*)")
 _NO_MEMORY = re.compile(r"failed to allocate|out of memory|unable to allocate", re.IGNORECASE)
 _ARCHITECTURE = re.compile(r"unknown model architecture: '(.*)'")
+_KV_REFUSED = re.compile(r"([KV]) cache type|quantized V cache")
+_ADAPTER_REASON = re.compile(r"failed to apply lora adapter: (.*)")
+_FLASH_ON = re.compile(r"(?:Flash Attention|flash_attn\s*=) (enabled)")
+_NOT_LOCKED = re.compile(r"(failed to mlock|mlock not supported)")
 
 
 class LoadStoppedError(Exception):
@@ -53,10 +80,15 @@ class Journal:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self._start = 0
 
     def take(self, _level: str, text: str) -> None:
         """Keep a line."""
         self.lines.append(text)
+
+    def begin_context(self) -> None:
+        """From here on sums are those of another context."""
+        self._start = len(self.lines)
 
     def find_last(self, pattern: re.Pattern[str]) -> str | None:
         """The first group of the last line that matches."""
@@ -64,7 +96,8 @@ class Journal:
 
     def sum_all(self, pattern: re.Pattern[str]) -> float:
         """The sum of the first groups of all lines that match."""
-        return sum(float(m[1]) for line in self.lines for m in pattern.finditer(line))
+        lines = self.lines[self._start :]
+        return sum(float(m[1]) for line in lines for m in pattern.finditer(line))
 
 
 @dataclass(slots=True)
@@ -73,22 +106,56 @@ class LoadedModel:
 
     command: Load
     file: ModelFile
-    model: Model
-    context: Context
+    parts: "_Parts"
     facts: Loaded
     snapshots: Snapshots | None = None
 
-    def close(self) -> None:
+    @property
+    def model(self) -> Model:
+        """The weights."""
+        return self.parts.model
+
+    @property
+    def context(self) -> Context:
+        """The memory that replies are written in."""
+        return self.parts.context
+
+    def close(self, *, has_time: bool = False) -> None:
         """Free the context, then the weights, then the file; snapshots are written first."""
         if self.snapshots is not None:
-            self.snapshots.close(_SAVE_LIMIT_S)
-        self.context.close()
-        self.model.close()
+            self.snapshots.close(_SAVE_ASLEEP_LIMIT_S if has_time else _SAVE_LIMIT_S)
+        self.parts.close()
         self.file.close()
 
     def is_answer_to(self, command: Load) -> bool:
         """Whether loading again would give the same."""
-        return command == self.command and not self.file.is_replaced()
+        return is_same_load(command, self.command) and not self.file.is_replaced()
+
+
+def is_same_load(one: Load, other: Load) -> bool:
+    """Whether two loads give the same: how long an idle model stays makes no difference."""
+    return _forget_idle(one) == _forget_idle(other)
+
+
+def _forget_idle(command: Load) -> Load:
+    options = msgspec.structs.replace(command.options, keeps_idle_s=None)
+    return msgspec.structs.replace(command, options=options)
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What native code holds for one loaded model."""
+
+    model: Model
+    context: Context
+    adapters: list[Adapter]
+
+    def close(self) -> None:
+        """Contexts, then adapters, then the weights: each is used by the one before."""
+        self.context.close()
+        for adapter in self.adapters:
+            adapter.close()
+        self.model.close()
 
 
 class Loader:
@@ -106,58 +173,184 @@ class Loader:
         started = time.monotonic()
         file = ModelFile(command.path)
         try:
-            model, context, journal = self._try_placements(command, on_progress, is_stopped)
+            _check_adapters(command)
+            placed = self._place(command, on_progress, is_stopped)
+            parts = placed.parts
             try:
                 _check_unchanged(file)
-                facts = _describe(command, model, context, journal, time.monotonic() - started)
+                facts = _describe(
+                    command,
+                    placed,
+                    time.monotonic() - started,
+                    can_offload=self._library.can_offload,
+                )
             except BaseException:
-                context.close()
-                model.close()
+                parts.close()
                 raise
         except BaseException:
             file.close()
             raise
         snapshots = self._open_snapshots(command)
-        return LoadedModel(command, file, model, context, facts, snapshots)
+        return LoadedModel(command, file, parts, facts, snapshots)
 
     def _open_snapshots(self, command: Load) -> Snapshots | None:
         """The kept memory of this model, if any is to be kept; a fault only costs reading."""
         if not command.snapshot_folder or command.snapshot_limit_bytes <= 0:
             return None
         try:
-            identity = identify_model(command.path, self._library.version)
+            identity = identify_model(
+                command.path, self._library.version, _name_settings(command.options)
+            )
             return Snapshots(Path(command.snapshot_folder), identity, command.snapshot_limit_bytes)
         except OSError as error:
             log.warning("no conversation's memory is kept (errno %s)", error.errno)
             return None
+
+    def _place(
+        self,
+        command: Load,
+        on_progress: Callable[[float], None],
+        is_stopped: Callable[[], bool],
+    ) -> "_Placed":
+        """Load where it is faster, which takes a measurement where nobody can know."""
+        gpu = self._find_weak_gpu(command)
+        if gpu is None:
+            return _Placed(*self._try_placements(command, on_progress, is_stopped))
+        contests, key = Contests(Path(command.contest_file)), self._name_contest(command, gpu)
+        contest = contests.find(key)
+        if contest is not None:
+            wanted = _keep_on_cpu(command) if is_cpu_faster(contest) else command
+            return _Placed(*self._try_placements(wanted, on_progress, is_stopped), contest)
+        placed = _Placed(*self._try_placements(command, on_progress, is_stopped))
+        if not placed.parts.model.is_on_gpu:
+            return placed
+        placed = self._compare(command, gpu, placed, is_stopped)
+        if placed.contest is not None:
+            contests.keep(key, placed.contest)
+        return placed
+
+    def _find_weak_gpu(self, command: Load) -> Device | None:
+        """The GPU that must be measured before it is trusted with a model; None is the rule."""
+        is_free = command.options.n_gpu_layers is None and command.contest_file
+        if not is_free or not self._library.can_offload:
+            return None
+        return find_weak_gpu(self._library.devices)
+
+    def _name_contest(self, command: Load, gpu: Device) -> str:
+        """A name for all that a measurement is about."""
+        options = command.options
+        what = (gpu.description, options.n_threads, options.n_ubatch, _name_settings(options))
+        return identify_model(command.path, self._library.version, repr(what))
+
+    def _compare(
+        self, command: Load, gpu: Device, on_gpu: "_Placed", is_stopped: Callable[[], bool]
+    ) -> "_Placed":
+        """Load it on the CPU too, measure both, keep the faster; without room for both, the GPU."""
+        parts = on_gpu.parts
+        try:
+            n_vocab = parts.model.vocab.n_tokens
+            gpu_speed = measure_speed(parts.context, n_vocab, is_stopped)
+            wanted = _keep_on_cpu(command)
+            on_cpu = _Placed(*self._try_placements(wanted, lambda _: None, is_stopped))
+            try:
+                if on_cpu.parts.context.n_ctx < parts.context.n_ctx:
+                    on_cpu.parts.close()
+                    return on_gpu
+                cpu_speed = measure_speed(on_cpu.parts.context, n_vocab, is_stopped)
+            except BaseException:
+                on_cpu.parts.close()
+                raise
+        except (NativeError, ModelError):
+            if is_stopped():
+                parts.close()
+                raise LoadStoppedError from None
+            return on_gpu
+        except BaseException:
+            parts.close()
+            raise
+        contest = Contest(device=gpu.description, gpu=gpu_speed, cpu=cpu_speed)
+        winner, loser = (on_cpu, on_gpu) if is_cpu_faster(contest) else (on_gpu, on_cpu)
+        loser.parts.close()
+        log.info("%s", explain(contest))
+        return replace(winner, contest=contest)
 
     def _try_placements(
         self,
         command: Load,
         on_progress: Callable[[float], None],
         is_stopped: Callable[[], bool],
-    ) -> tuple[Model, Context, Journal]:
+    ) -> tuple[_Parts, Journal]:
         failure = ModelError("The model could not be loaded.", code="damaged")
         n_layers: int | None = None
         for n_gpu_layers in self._list_placements(command.options):
             if n_gpu_layers > 0 and n_layers is not None and n_gpu_layers > n_layers:
                 continue
+            # On a GPU trying is safe and tells the truth; in the machine's memory it may be deadly.
+            on_cpu = n_gpu_layers == 0 or not self._library.can_offload
+            longest = self._find_room(command) if on_cpu else None
             journal = Journal()
             self._follow_log(journal)
             try:
-                model, context = _open(command, n_gpu_layers, on_progress, is_stopped)
+                placement = _Placement(0 if on_cpu else n_gpu_layers, longest, journal)
+                parts = _open(command, placement, on_progress, is_stopped)
             except NativeError:
                 if is_stopped():
                     raise LoadStoppedError from None
-                failure = _explain_refusal(journal, n_gpu_layers)
+                failure = _explain_refusal(journal, command.options, placement.n_gpu_layers)
                 if failure.code != "out_of_memory":
                     raise failure from None
                 n_layers = int(journal.find_last(_N_LAYERS) or 0) or n_layers
             else:
-                return model, context, journal
+                return parts, journal
             finally:
                 self._follow_log(None)
         raise failure
+
+    def _find_room(self, command: Load) -> int | None:
+        """The longest context that fits into memory; None where there is no doubt that all does.
+
+        Raises `NoRoomError` when none fits, or not the one that was chosen.
+        """
+        options = command.options
+        free_bytes = count_free_bytes()
+        n_bytes = sum(Path(path).stat().st_size for path in list_parts(command.path))
+        if not options.checks_memory or not is_doubtful(n_bytes, options, free_bytes):
+            return None
+        measured = self._measure(command)
+        if measured is None:
+            return None
+        need, n_ctx = measured
+        fitting = need.find_fitting(n_ctx, free_bytes)
+        if not fitting and need.count(n_ctx) > free_bytes:
+            raise refuse_weights(need, free_bytes)
+        if options.n_ctx is not None and fitting != n_ctx and need.count(n_ctx) > free_bytes:
+            raise refuse_context(need, n_ctx, fitting, free_bytes)
+        return fitting or None
+
+    def _measure(self, command: Load) -> tuple[Need, int] | None:
+        """Let the library tell what it would take, and the context's length; None if it cannot."""
+        journal = Journal()
+        self._follow_log(journal)
+        try:
+            model = Model(command.path, ModelOptions(only_measures=True), lambda _: True)
+            try:
+                options = _choose_context(model, command.options)
+                n_ctx = min(options.n_ctx, MEASURED_CTX)
+                journal.begin_context()
+                Context(model, replace(options, n_ctx=n_ctx)).close()
+                need = Need(
+                    weights=model.size_bytes,
+                    state=round(journal.sum_all(STATE_TOTAL) * _MIB),
+                    work=round(journal.sum_all(COMPUTE_SIZE) * _MIB),
+                    n_ctx=n_ctx,
+                )
+            finally:
+                model.close()
+        except NativeError:
+            return None  # The load itself will tell why.
+        finally:
+            self._follow_log(None)
+        return need, options.n_ctx
 
     def _list_placements(self, options: LoadOptions) -> Iterator[int]:
         """How many layers to try on the GPU, most first; -1 is all."""
@@ -170,12 +363,35 @@ class Loader:
         yield 0
 
 
+def _keep_on_cpu(command: Load) -> Load:
+    options = msgspec.structs.replace(command.options, n_gpu_layers=0)
+    return msgspec.structs.replace(command, options=options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A model where it ended up, with the library's lines of that load, and what decided it."""
+
+    parts: _Parts
+    journal: Journal
+    contest: Contest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Placement:
+    """One way to place a model: layers on the GPU, and the longest context that may be tried."""
+
+    n_gpu_layers: int
+    longest: int | None
+    journal: Journal
+
+
 def _open(
     command: Load,
-    n_gpu_layers: int,
+    placement: _Placement,
     on_progress: Callable[[float], None],
     is_stopped: Callable[[], bool],
-) -> tuple[Model, Context]:
+) -> _Parts:
     last_told = 0.0
 
     def follow(fraction: float) -> bool:
@@ -189,18 +405,43 @@ def _open(
     options = command.options
     model = Model(
         command.path,
-        ModelOptions(n_gpu_layers, use_mmap=options.use_mmap, use_mlock=options.use_mlock),
+        ModelOptions(
+            placement.n_gpu_layers, use_mmap=options.use_mmap, use_mlock=options.use_mlock
+        ),
         follow,
     )
     try:
         _check_generative(model)
-        context = Context(model, _choose_context(model, options))
+        adapters = [(Adapter(model, path), scale) for path, scale in options.lora_adapters]
+        context = _make_context(model, options, placement)
+        if adapters:
+            context.apply(adapters)
     except BaseException:
-        model.close()
+        model.close()  # Its adapters go with it.
         raise
     if model.vocab.bos >= 0 or model.vocab.eos >= 0:
         context.warm_up(max(model.vocab.bos, model.vocab.eos))
-    return model, context
+    return _Parts(model, context, [adapter for adapter, _ in adapters])
+
+
+def _make_context(model: Model, options: LoadOptions, placement: _Placement) -> Context:
+    """Make the context; on the CPU one of half the length as long as memory is what is missing."""
+    wanted = _choose_context(model, options)
+    n_ctx = min(wanted.n_ctx, placement.longest or wanted.n_ctx)
+    may_shorten = placement.n_gpu_layers == 0 and options.n_ctx is None
+    while True:
+        placement.journal.begin_context()
+        n_batch = min(wanted.n_batch, n_ctx)
+        shape = replace(
+            wanted, n_ctx=n_ctx, n_batch=n_batch, n_ubatch=min(wanted.n_ubatch, n_batch)
+        )
+        try:
+            return Context(model, shape)
+        except NativeError:
+            lacks_memory = _NO_MEMORY.search("\n".join(placement.journal.lines))
+            if not may_shorten or not lacks_memory or n_ctx // 2 < MIN_CTX:
+                raise
+            n_ctx //= 2
 
 
 def _check_unchanged(file: ModelFile) -> None:
@@ -228,13 +469,87 @@ def _choose_context(model: Model, options: LoadOptions) -> ContextOptions:
         n_batch=n_batch,
         n_ubatch=min(options.n_ubatch, n_batch),
         n_seq_max=options.n_seq_max,
+        n_outputs=1 + MAX_GUESSES,
         n_threads=n_threads,
         n_threads_batch=options.n_threads_batch or n_threads,
         flash_attention=options.flash_attention,
+        kv_type=options.kv_type,
+        rope_scaling=options.rope_scaling,
+        rope_freq_base=options.rope_freq_base,
+        rope_freq_scale=options.rope_freq_scale,
     )
 
 
+def list_parts(path: str) -> list[str]:
+    """All files of a model that is split, by the name of one of them; else the file itself."""
+    found = _SPLIT_NAME.search(path)
+    if found is None or int(found[2]) > _MAX_PARTS:
+        return [path]
+    count, start = int(found[2]), path[: found.start()]
+    parts = [f"{start}-{i:05}-of-{count:05}.gguf" for i in range(1, count + 1)]
+    return [part for part in parts if Path(part).is_file()]
+
+
+def _name_settings(options: LoadOptions) -> str:
+    """What else than the model decides what its memory of a text is, as text."""
+    adapters = [(identify_adapter(path), scale) for path, scale in options.lora_adapters]
+    return repr(
+        (
+            options.kv_type,
+            options.flash_attention,
+            options.rope_scaling,
+            options.rope_freq_base,
+            options.rope_freq_scale,
+            adapters,
+        )
+    )
+
+
+def _check_adapters(command: Load) -> None:
+    adapters = command.options.lora_adapters
+    if not adapters:
+        return
+    architecture = read_architecture(command.path)
+    for path, _ in adapters:
+        check_adapter(path, architecture)
+
+
 def _check_options(options: LoadOptions) -> None:
+    _check_ranges(options)
+    _check_kinds(options)
+
+
+def _check_kinds(options: LoadOptions) -> None:
+    """Refuse what native code would answer by ending the process, or by nonsense."""
+    if options.kv_type in _QUANTISED_KV and options.flash_attention is False:
+        raise ModelError(
+            f"Conversation memory of the kind {options.kv_type} needs flash attention, which is "
+            "switched off.",
+            "Switch flash attention on, or choose f16, in Settings > Engine.",
+            code="bad_request",
+        )
+    numbers = {
+        "RoPE base": options.rope_freq_base,
+        "RoPE scale": options.rope_freq_scale,
+    }
+    for name, value in numbers.items():
+        if value is not None and not 0.0 < value < 1e12:
+            raise ModelError(
+                f"The {name} must be above 0.",
+                "Change it in Settings > Engine.",
+                code="bad_request",
+            )
+    if len(options.lora_adapters) > _MAX_ADAPTERS or any(
+        not -100.0 <= scale <= 100.0 for _, scale in options.lora_adapters
+    ):
+        raise ModelError(
+            f"At most {_MAX_ADAPTERS} adapters can be applied, each with a scale from -100 to 100.",
+            "Change them in Settings > Engine.",
+            code="bad_request",
+        )
+
+
+def _check_ranges(options: LoadOptions) -> None:
     limits = (
         ("context length", options.n_ctx, _MIN_CTX, _MAX_CTX),
         ("number of GPU layers", options.n_gpu_layers, -1, 10_000),
@@ -253,7 +568,7 @@ def _check_options(options: LoadOptions) -> None:
             )
 
 
-def _explain_refusal(journal: Journal, n_gpu_layers: int) -> ModelError:
+def _explain_refusal(journal: Journal, options: LoadOptions, n_gpu_layers: int) -> ModelError:
     """Say why the library refused. Its log lines are all that it gives, so they are read."""
     architecture = journal.find_last(_ARCHITECTURE)
     if architecture is not None:
@@ -265,14 +580,22 @@ def _explain_refusal(journal: Journal, n_gpu_layers: int) -> ModelError:
         )
     text = "\n".join(journal.lines)
     reason = journal.find_last(_REASON)
-    if _NO_MEMORY.search(text) or reason is None:
-        where = "on the GPU" if n_gpu_layers else "in memory"
+    if _KV_REFUSED.search(text):
         return ModelError(
-            f"There is not enough room {where} for this model and its context.",
-            "Choose a smaller model or a shorter context"
-            + (", or put fewer layers on the GPU." if n_gpu_layers else "."),
-            code="out_of_memory",
+            f"This model's conversation memory cannot be stored as {options.kv_type}: its parts "
+            "have another size.",
+            "Choose f16 in Settings > Engine.",
+            code="bad_request",
         )
+    if _ADAPTER_REASON.search(text):
+        why = (journal.find_last(_ADAPTER_REASON) or "it cannot be read").strip()
+        return ModelError(
+            f"A LoRA adapter does not fit this model: {why}.",
+            "Take it out in Settings > Engine, or choose the model that it was made for.",
+            code="bad_adapter",
+        )
+    if _NO_MEMORY.search(text) or reason is None:
+        return _explain_no_room(options, n_gpu_layers)
     return ModelError(
         f"The model file is damaged or of a kind that this engine cannot read: {reason.strip()}.",
         "Download it again, or choose another model.",
@@ -280,9 +603,43 @@ def _explain_refusal(journal: Journal, n_gpu_layers: int) -> ModelError:
     )
 
 
-def _describe(
-    command: Load, model: Model, context: Context, journal: Journal, load_s: float
-) -> Loaded:
+def _explain_no_room(options: LoadOptions, n_gpu_layers: int) -> NoRoomError:
+    where = "on the graphics card" if n_gpu_layers else "in memory"
+    shorter = (options.n_ctx or 0) // 2
+    return NoRoomError(
+        f"There is not enough room {where} for this model and its context.",
+        "Choose a smaller model or a shorter context"
+        + (", or put fewer layers on the GPU." if n_gpu_layers else "."),
+        fitting_n_ctx=shorter if shorter >= MIN_CTX else 0,
+        fits_cpu=n_gpu_layers != 0,
+    )
+
+
+def _explain_placement(command: Load, placed: _Placed, n_on_gpu: int, can_offload: bool) -> str:
+    """What is not as it was asked for, or as one may expect it, in sentences."""
+    parts, journal = placed.parts, placed.journal
+    options, said = command.options, [command.because]
+    n_layers, n_ctx = parts.model.n_layers, parts.context.n_ctx
+    contest = placed.contest
+    if contest is not None:
+        said.append(explain(contest))
+    is_choice = options.n_gpu_layers is not None or (contest is not None and is_cpu_faster(contest))
+    if can_offload and not is_choice and n_on_gpu < n_layers:
+        where = f"{n_on_gpu} of {n_layers} layers run" if n_on_gpu else "no layer runs"
+        said.append(f"The graphics card has no room for all of it: {where} there.")
+    wanted = _choose_context(parts.model, options).n_ctx
+    if options.n_ctx is None and n_ctx < wanted:
+        said.append(f"Memory is short: the context holds {n_ctx:,} tokens instead of {wanted:,}.")
+    if options.use_mlock and journal.find_last(_NOT_LOCKED) is not None:
+        said.append(
+            "The model could not be locked in memory: the system allows this program too little "
+            "of that. It works, but may be moved to the disk."
+        )
+    return " ".join(sentence for sentence in said if sentence)
+
+
+def _describe(command: Load, placed: _Placed, load_s: float, *, can_offload: bool) -> Loaded:
+    model, context, journal = placed.parts.model, placed.parts.context, placed.journal
     n_offloaded = int(journal.find_last(_OFFLOADED) or 0)
     n_on_gpu = max(0, n_offloaded - 1)
     return Loaded(
@@ -302,4 +659,10 @@ def _describe(
         n_threads=context.n_threads,
         n_batch=context.n_batch,
         load_s=load_s,
+        placement_note=_explain_placement(command, placed, n_on_gpu, can_offload),
+        n_ubatch=context.n_ubatch,
+        kv_type=command.options.kv_type,
+        flash_attention=journal.find_last(_FLASH_ON) is not None,
+        adapters=tuple(Path(path).name for path, _ in command.options.lora_adapters),
+        contest=placed.contest,
     )

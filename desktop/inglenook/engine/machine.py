@@ -3,12 +3,25 @@
 Called in the host, from the worker and the heartbeat threads, and by chat.
 """
 
+import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 _BYTES_PER_THREAD: Final = 48_000_000
+_NO_LIMIT: Final = 1 << 60
+_CGROUP_KEYS: Final = (
+    ("memory.max", "memory.current", ("inactive_file", "active_file")),
+    (
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        ("total_inactive_file", "total_active_file"),
+    ),
+)
+"""Of control groups, version 2 and 1: the limit, what is taken, what of that can be given back."""
 
 
 def choose_threads(size_bytes: int) -> int:
@@ -22,6 +35,57 @@ def choose_threads(size_bytes: int) -> int:
     allowed = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     n_cores = max(1, min(psutil.cpu_count(logical=False) or allowed, allowed))
     return min(n_cores, 1 + size_bytes // _BYTES_PER_THREAD)
+
+
+def count_free_bytes(root: Path = Path("/")) -> int:
+    """Memory that this process can still take: the machine's, its control group's, its own limit.
+
+    What only caches files counts as free. `root` is where /proc and /sys are looked for.
+    """
+    import psutil
+
+    free = [int(psutil.virtual_memory().available)]
+    if sys.platform == "linux":
+        free += _list_cgroup_rooms(root)
+        free += _list_own_rooms()
+    return max(0, min(free))
+
+
+def _list_cgroup_rooms(root: Path) -> Iterator[int]:
+    """What each control group above this process leaves; those of containers begin at their own."""
+    with contextlib.suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers and "memory" not in controllers.split(","):
+                continue
+            top = root / "sys/fs/cgroup" / ("memory" if controllers else "")
+            folder = top / path.strip("/")
+            for group in (folder, *folder.parents):
+                if group.is_relative_to(top) and (room := _read_room(group)) is not None:
+                    yield room
+
+
+def _read_room(group: Path) -> int | None:
+    for limit_name, taken_name, cache_names in _CGROUP_KEYS:
+        with contextlib.suppress(OSError, ValueError):
+            limit = int((group / limit_name).read_text())
+            if limit >= _NO_LIMIT:
+                return None
+            taken = int((group / taken_name).read_text())
+            lines = (group / "memory.stat").read_text().splitlines()
+            counts = dict(line.split(" ", 1) for line in lines)
+            return limit - taken + sum(int(counts.get(name, 0)) for name in cache_names)
+    return None
+
+
+def _list_own_rooms() -> Iterator[int]:
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        with contextlib.suppress(OSError, ValueError):
+            n_pages = int(Path("/proc/self/statm").read_text().split()[0])
+            yield limit - n_pages * resource.getpagesize()
 
 
 def is_on_battery() -> bool:

@@ -92,6 +92,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     lora_adapters: tuple[tuple[str, float], ...] = ()
     keeps_idle_s: float | None = None
     """Seconds without a command after which the model is unloaded; None keeps it."""
+    checks_memory: bool = True
+    """Whether what will not fit into memory by an estimate is refused before it is tried."""
 
 
 class Constraint(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +120,10 @@ class Load(Frozen, frozen=True, kw_only=True):
     snapshot_folder: str = ""
     """Where KV memory may be kept between starts; empty keeps none."""
     snapshot_limit_bytes: int = 0
+    because: str = ""
+    """Why it is placed as it is, where that is not the settings' doing: a sentence for people."""
+    contest_file: str = ""
+    """Where it is kept whether a weak GPU or the CPU is faster; empty measures nothing."""
 
 
 class Unload(Frozen, frozen=True, kw_only=True):
@@ -182,11 +188,20 @@ class Embed(Frozen, frozen=True, kw_only=True):
     texts: tuple[str, ...]
 
 
+class Restart(Frozen, frozen=True, kw_only=True):
+    """End a host that does not get on, at once; the next command starts another.
+
+    Replies that it was writing end as `Failed(engine_hung)`. The client sees to it: no host does.
+    """
+
+
 class Shutdown(Frozen, frozen=True, kw_only=True):
     """Cancel all runs, free the model, end the host."""
 
 
-type Command = Load | Unload | Generate | Cancel | ReadAhead | CountTokens | Embed | Shutdown
+type Command = (
+    Load | Unload | Generate | Cancel | ReadAhead | CountTokens | Embed | Restart | Shutdown
+)
 
 
 # --- events ---
@@ -221,6 +236,21 @@ class Loading(Frozen, frozen=True, kw_only=True):
     fraction: float
 
 
+class Speed(msgspec.Struct, frozen=True, kw_only=True):
+    """How fast a prompt is read and a reply written, in tokens per second."""
+
+    read_tps: float
+    write_tps: float
+
+
+class Contest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a weak GPU and the CPU were measured at with one model, and so where it runs."""
+
+    device: str
+    gpu: Speed
+    cpu: Speed
+
+
 class Loaded(Frozen, frozen=True, kw_only=True):
     """The model is ready. All facts are read from the library or the file, none is guessed."""
 
@@ -246,24 +276,37 @@ class Loaded(Frozen, frozen=True, kw_only=True):
     """A sentence when the file's chat template could not be used and a plain one stands in."""
     placement_note: str = ""
     """A sentence when less went to the GPU than was asked for, or memory was saved elsewhere."""
+    n_ubatch: int = 0
+    kv_type: KvType = "f16"
+    flash_attention: bool = False
+    adapters: tuple[str, ...] = ()
+    """File names of the LoRA adapters that are applied."""
     reasoning: Literal["none", "always", "switchable"] = "none"
     """Whether its template knows reasoning before the answer, and can turn it off."""
+    contest: Contest | None = None
+    """What decided between a weak GPU and the CPU, where that had to be measured."""
 
 
 class LoadFailed(Frozen, frozen=True, kw_only=True):
     """The model could not be loaded: `code` for programs, `message` and `hint` for people.
 
-    With `load_crashed` native code ended the host in the middle of the load.
+    With `load_crashed` native code ended the host in the middle of the load. With `out_of_memory`,
+    `fitting_n_ctx` is a context that would fit (0: none is known), and `fits_cpu` tells whether
+    it can be tried without the GPU.
     """
 
     model_id: str
     code: str
     message: str
     hint: str = ""
+    fitting_n_ctx: int = 0
+    fits_cpu: bool = False
 
 
 class Unloaded(Frozen, frozen=True, kw_only=True):
-    """No model is loaded now."""
+    """No model is loaded now. `asleep_id` is the model that was put away for being idle."""
+
+    asleep_id: str = ""
 
 
 type Part = Literal["answer", "reasoning"]
@@ -380,8 +423,9 @@ class Finished(Frozen, frozen=True, kw_only=True):
 class Failed(Frozen, frozen=True, kw_only=True):
     """A reply ended by a fault; the text that came before it stands.
 
-    Codes: engine_died, engine_hung, no_model, load_failed, prompt_too_long, bad_request,
-    template_failed, decode_failed, queue_full, model_changed, internal.
+    Codes: engine_died, engine_hung, gpu_out_of_memory, gpu_lost, no_model, load_failed,
+    prompt_too_long, bad_request, template_failed, decode_failed, queue_full, model_changed,
+    internal.
     """
 
     run_id: str
@@ -419,10 +463,24 @@ class EmbedFailed(Frozen, frozen=True, kw_only=True):
 
 
 class EngineDied(Frozen, frozen=True, kw_only=True):
-    """The child ended by itself; `cause` says why in words. The next command starts a new one."""
+    """The child ended by itself; `cause` says why in words. The next command starts a new one.
+
+    `broke_on` is the model that native code gave up on while it wrote a reply.
+    """
 
     cause: str
     exit_status: int
+    broke_on: str = ""
+
+
+class Stuck(Frozen, frozen=True, kw_only=True):
+    """The child shows no sign of work while these replies, or a load, wait for it.
+
+    `silent_s` is how long; 0.0 takes an earlier word back. Without an answer it is ended later.
+    """
+
+    run_ids: tuple[str, ...]
+    silent_s: float
 
 
 # --- what only the host and the client exchange ---
@@ -455,6 +513,7 @@ type Event = (
     | Embedded
     | EmbedFailed
     | EngineDied
+    | Stuck
 )
 
 

@@ -38,6 +38,8 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     loaded: Loaded | None = None
     loading_fraction: float = 0.0
     pid: int | None = None
+    asleep_id: str = ""
+    """The model that was put away because nobody asked; it comes back with the next message."""
 
 
 class Engine(Protocol):
@@ -78,7 +80,7 @@ class StateKeeper:
         """A load was asked for; what was loaded before is on its way out."""
         with self._lock:
             self._state = msgspec.structs.replace(
-                self._state, phase="loading", loaded=None, loading_fraction=0.0
+                self._state, phase="loading", loaded=None, loading_fraction=0.0, asleep_id=""
             )
 
     def set_off(self) -> None:
@@ -99,15 +101,24 @@ class StateKeeper:
                         phase="loading",
                         loaded=None,
                         loading_fraction=event.fraction,
+                        asleep_id="",
                     )
                 case Loaded():
                     self._state = replace(
-                        self._state, phase="ready", loaded=event, loading_fraction=1.0
+                        self._state,
+                        phase="ready",
+                        loaded=event,
+                        loading_fraction=1.0,
+                        asleep_id="",
                     )
                 case LoadFailed() | Unloaded():
                     phase: Phase = "idle" if self._state.ready is not None else "off"
                     self._state = replace(
-                        self._state, phase=phase, loaded=None, loading_fraction=0.0
+                        self._state,
+                        phase=phase,
+                        loaded=None,
+                        loading_fraction=0.0,
+                        asleep_id=event.asleep_id if isinstance(event, Unloaded) else "",
                     )
                 case EngineDied():
                     self._state = EngineState()

@@ -11,7 +11,10 @@ import msgspec
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.chances import ALTERNATIVES_LIMIT
+from inglenook.engine.constraint import ConstrainedSampler, Constrainer
+from inglenook.engine.llama import Sampler
 from inglenook.engine.loader import LoadedModel
+from inglenook.engine.matcher import Matcher
 from inglenook.engine.pace import Paces
 from inglenook.engine.parts import ReplyStream
 from inglenook.engine.prompt import Prompt, PromptMaker
@@ -78,6 +81,7 @@ class Session:
     ) -> None:
         model = loaded.model
         self.loaded = loaded
+        self.constrainer = Constrainer(model.vocab)
         self.maker = PromptMaker(model.vocab, model.chat_template, renderer)
         self.facts = msgspec.structs.replace(
             loaded.facts, template_note=self.maker.note, reasoning=self.maker.reasoning.kind
@@ -93,12 +97,13 @@ class Session:
         )
         self._recommended = model.metadata(_TEMPERATURE_KEY)
 
-    def close(self) -> None:
+    def close(self, *, has_time: bool = False) -> None:
         """Keep what conversations have in memory, then free all."""
         while self.scheduler.rest():
             pass
         self.scheduler.close()
-        self.loaded.close()
+        self.constrainer.close()
+        self.loaded.close(has_time=has_time)
 
     def check(self, command: Generate, n_pending: int) -> None:
         """Raise `EngineError` for a reply that must not begin."""
@@ -125,8 +130,8 @@ class Session:
         if problem:
             raise EngineError(problem, code="bad_request")
 
-    def begin(self, pending: Pending, prompt: Prompt) -> None:
-        """Hand a reply with its prompt to the scheduler."""
+    def begin(self, pending: Pending, prompt: Prompt, matcher: Matcher | None = None) -> None:
+        """Hand a reply with its prompt, and what it must obey, to the scheduler."""
         command, context, tokens = pending.command, self.loaded.context, prompt.tokens
         seed = draw_seed(command.sampling)
         sampler = make_sampler(
@@ -138,20 +143,31 @@ class Session:
         )
         n_back = count_lookback(command.sampling, context.n_ctx)
         sampler.accept(tokens[len(tokens) - min(n_back, len(tokens)) :])
+        stream = ReplyStream(
+            (*command.stop, *self.maker.stops),
+            self.maker.reasoning.marks,
+            begins=prompt.begins,
+            n_reasoning=prompt.n_reasoning,
+        )
         self.scheduler.add(
             Run(
                 command=command,
                 tokens=tokens,
-                sampler=sampler,
-                stream=ReplyStream(
-                    (*command.stop, *self.maker.stops),
-                    self.maker.reasoning.marks,
-                    begins=prompt.begins,
-                    n_reasoning=prompt.n_reasoning,
-                ),
+                sampler=self._constrain(sampler, matcher, stream),
+                stream=stream,
                 seed=seed,
                 n_ctx=context.n_ctx,
                 clock=pending.clock,
                 closing=self.maker.reasoning.closing_tokens,
             )
+        )
+
+    def _constrain(
+        self, sampler: Sampler, matcher: Matcher | None, stream: ReplyStream
+    ) -> Sampler | ConstrainedSampler:
+        """Let the answer obey; what is thought before it is free."""
+        if matcher is None:
+            return sampler
+        return self.constrainer.make_sampler(
+            sampler, matcher, is_free=lambda: stream.part == "reasoning"
         )

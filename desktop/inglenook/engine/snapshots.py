@@ -58,9 +58,12 @@ class _Order:
     data: memoryview
 
 
-def identify_model(path: str, library_version: str) -> str:
-    """A name for a model's content: its size, both ends and samples between, and the library."""
-    digest = hashlib.sha256(library_version.encode())
+def identify_model(path: str, library_version: str, settings: str = "") -> str:
+    """A name for a model's content: its size, both ends and samples between, and the library.
+
+    `settings` names what else decides what is in its memory after a text, such as adapters.
+    """
+    digest = hashlib.sha256(f"{library_version}\n{settings}".encode())
     with Path(path).open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         digest.update(size.to_bytes(8, "little"))

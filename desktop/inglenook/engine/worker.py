@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from inglenook.base.errors import EngineError, ModelError, UserError
+from inglenook.engine.constraint import Constrainer
 from inglenook.engine.llama import Library
-from inglenook.engine.loader import Journal, Loader, LoadStoppedError
+from inglenook.engine.loader import Journal, Loader, LoadStoppedError, is_same_load
+from inglenook.engine.matcher import Matcher
 from inglenook.engine.preparer import Preparer, explain_bug
 from inglenook.engine.prompt import Prompt, PromptMaker
 from inglenook.engine.protocol import (
@@ -36,6 +38,7 @@ from inglenook.engine.protocol import (
     Unload,
     Unloaded,
 )
+from inglenook.engine.room import NoRoomError
 from inglenook.engine.scheduler import Scheduler
 from inglenook.engine.session import Pending, Session
 from inglenook.engine.template import TemplateRenderer
@@ -53,6 +56,7 @@ class _Prepared:
 
     run_id: str
     prompt: Prompt = field(default_factory=lambda: Prompt([]))
+    matcher: Matcher | None = None
     error: EngineError | None = None
 
 
@@ -82,6 +86,7 @@ class Worker:
         self._journal: Journal | None = None
         self._is_closed = False
         self._may_rest = False
+        self._idle_since = time.monotonic()
         self._thread = threading.Thread(target=self._serve, name="engine-worker", daemon=True)
 
     @property
@@ -113,7 +118,9 @@ class Worker:
                     self._pending[command.run_id] = Pending(command)
                 case Cancel():
                     ended = self._take_pending(command.run_id)
-                case Load() if self._loading is not None and command != self._loading:
+                case Load() if self._loading is not None and not is_same_load(
+                    command, self._loading
+                ):
                     self._stops_load = True
                 case Unload() | Shutdown():
                     self._stops_load = True
@@ -146,7 +153,7 @@ class Worker:
         if isinstance(command, Generate | ReadAhead) and session.scheduler.is_reading_ahead:
             session.loaded.context.interrupt()  # What is read ahead makes way.
         ends_all = isinstance(command, Unload | Shutdown) or (
-            isinstance(command, Load) and command != session.loaded.command
+            isinstance(command, Load) and not is_same_load(command, session.loaded.command)
         )
         if ends_all or (
             isinstance(command, Cancel) and session.scheduler.can_interrupt_for(command.run_id)
@@ -182,20 +189,52 @@ class Worker:
                 session.loaded.context.allow()
             is_busy = session is not None and session.scheduler.has_work
             reads = session is not None and session.scheduler.is_reading_ahead
-            item = self._take(
-                waits=not is_busy and not reads, limit_s=_REST_AFTER_S if self._may_rest else None
-            )
+            item = self._take(waits=not is_busy and not reads, limit_s=self._find_wait())
             self._may_rest = self._may_rest or is_busy or reads
+            if item is not None or is_busy or reads:
+                self._idle_since = time.monotonic()
             try:
-                if item is None and session is not None:
+                if item is None and self._is_due_to_sleep():
+                    self._fall_asleep(preparer)
+                elif item is None and session is not None:
                     self._work(session.scheduler)
                 elif isinstance(item, Shutdown):
                     return
                 elif item is not None:
                     self._handle(item, loader, preparer, renderer)
+                    self._idle_since = time.monotonic()  # It may have been a long load.
             except Exception as error:
                 log.exception("the engine failed on %s", type(item).__name__)
                 self._recover(item, error)
+
+    def _find_wait(self) -> float | None:
+        """How long an idle moment may last before something of our own is to be done."""
+        waits = [_REST_AFTER_S] if self._may_rest else []
+        if (sleeps_at := self._find_bedtime()) is not None:
+            waits.append(max(0.0, sleeps_at - time.monotonic()))
+        return min(waits, default=None)
+
+    def _find_bedtime(self) -> float | None:
+        """When the loaded model is to be put away if nobody asks; None is never."""
+        session = self._session
+        keeps_s = session.loaded.command.options.keeps_idle_s if session is not None else None
+        return None if keeps_s is None else self._idle_since + keeps_s
+
+    def _is_due_to_sleep(self) -> bool:
+        sleeps_at = self._find_bedtime()
+        with self._changed:
+            waits_for_prompt = bool(self._pending or self._inbox)
+        return sleeps_at is not None and not waits_for_prompt and time.monotonic() >= sleeps_at
+
+    def _fall_asleep(self, preparer: Preparer) -> None:
+        """Put the model away for being idle; what conversations have in memory is kept first."""
+        session = self._session
+        if session is None:
+            return
+        model_id = session.facts.model_id
+        log.info("the model was idle and is put away")
+        self._unload(preparer, has_time=True)
+        self._emit(Unloaded(asleep_id=model_id))
 
     def _work(self, scheduler: Scheduler) -> None:
         """One step: replies first, then what may be asked soon, then what should be kept."""
@@ -249,13 +288,15 @@ class Worker:
     ) -> None:
         session = self._session
         if session is not None and session.loaded.is_answer_to(command):
+            session.loaded.command = command  # It may say how long to stay.
             self._emit(session.facts)
             return
         self._unload(preparer)
         with self._changed:
             self._loading = command
             self._stops_load = any(
-                isinstance(c, Unload | Shutdown) or (isinstance(c, Load) and c != command)
+                isinstance(c, Unload | Shutdown)
+                or (isinstance(c, Load) and not is_same_load(c, command))
                 for c in self._inbox
             )
         started = time.monotonic()
@@ -293,13 +334,19 @@ class Worker:
 
     def _fail_load(self, command: Load, error: UserError) -> None:
         self._load_error = ModelError(error.message, error.hint, code=error.code)
+        room = error if isinstance(error, NoRoomError) else None
         self._emit(
             LoadFailed(
-                model_id=command.model_id, code=error.code, message=error.message, hint=error.hint
+                model_id=command.model_id,
+                code=error.code,
+                message=error.message,
+                hint=error.hint,
+                fitting_n_ctx=room.fitting_n_ctx if room is not None else 0,
+                fits_cpu=room is not None and room.fits_cpu,
             )
         )
 
-    def _unload(self, preparer: Preparer) -> None:
+    def _unload(self, preparer: Preparer, *, has_time: bool = False) -> None:
         """End what runs, wait for who still reads the vocabulary, free: in this order."""
         session = self._session
         if session is None:
@@ -313,7 +360,7 @@ class Worker:
         for event in ended:
             if event is not None:
                 self._emit(event)
-        session.close()
+        session.close(has_time=has_time)
 
     # --- replies ---
 
@@ -327,13 +374,13 @@ class Worker:
         except EngineError as error:
             self._fail_pending(command.run_id, error)
             return
-        maker = session.maker
+        maker, constrainer = session.maker, session.constrainer
 
         def job() -> None:
             with self._changed:
                 if command.run_id not in self._pending:
                     return
-            prepared = _make_tokens(command, maker)
+            prepared = _make_tokens(command, maker, constrainer)
             with self._changed:
                 self._inbox.append(prepared)
                 self._changed.notify_all()
@@ -346,18 +393,20 @@ class Worker:
         if session is None:
             return
         session.scheduler.read_ahead([], "")
-        maker = session.maker
+        maker, messages = session.maker, command.messages
+        if not session.scheduler.takes_drafts and messages and messages[-1].role == "user":
+            messages = messages[:-1]
 
         def job() -> None:
             try:
-                tokens = maker.make_beginning(command.messages, thinks=command.thinks)
+                tokens = maker.make_beginning(messages, thinks=command.thinks)
             except EngineError:
                 return
             with self._changed:
                 self._inbox.append(_Beginning(tokens, command.scope))
                 self._changed.notify_all()
 
-        if command.messages:
+        if messages:
             preparer.put(job)
 
     def _begin(self, prepared: _Prepared) -> None:
@@ -371,7 +420,7 @@ class Worker:
             self._emit(pending.make_failed(prepared.error))
             return
         try:
-            session.begin(pending, prepared.prompt)
+            session.begin(pending, prepared.prompt, prepared.matcher)
         except EngineError as error:
             self._emit(pending.make_failed(error))
         except Exception as error:
@@ -463,9 +512,13 @@ def _describe_library(library: Library) -> EngineReady:
     )
 
 
-def _make_tokens(command: Generate, maker: PromptMaker) -> _Prepared:
+def _make_tokens(command: Generate, maker: PromptMaker, constrainer: Constrainer) -> _Prepared:
     """Render and tokenise, on the prompt thread; every fault becomes part of the answer."""
+    matcher: Matcher | None = None
     try:
+        if command.constraint is not None:
+            begun = command.messages[-1:] if command.continue_last else ()
+            matcher = constrainer.prepare(command.constraint, "".join(m.content for m in begun))
         prompt = maker.make(
             command.messages, continue_last=command.continue_last, thinks=command.thinks
         )
@@ -474,4 +527,4 @@ def _make_tokens(command: Generate, maker: PromptMaker) -> _Prepared:
     except Exception as error:
         log.exception("a prompt could not be made")
         return _Prepared(command.run_id, error=explain_bug(error))
-    return _Prepared(command.run_id, prompt)
+    return _Prepared(command.run_id, prompt, matcher)

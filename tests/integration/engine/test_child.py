@@ -140,7 +140,7 @@ def test_B02_stop_works_on_a_hung_child(child: ChildEngine, recorder: Recorder, 
 
 @pytest.mark.logs("the engine died")
 def test_B02_hung_child_is_noticed(recorder: Recorder, slow: Path) -> None:
-    engine = ChildEngine(recorder, patience=Patience(silence_s=1.5))
+    engine = ChildEngine(recorder, patience=Patience(silence_s=1.0, gives_up_s=1.5))
     try:
         recorder.load(engine, slow)
         engine.submit(make_generate("r", "the sea", max_tokens=None))
@@ -154,7 +154,7 @@ def test_B02_hung_child_is_noticed(recorder: Recorder, slow: Path) -> None:
 
 
 def test_idle_child_is_left_alone(recorder: Recorder, tiny: Path) -> None:
-    engine = ChildEngine(recorder, patience=Patience(silence_s=2.0))
+    engine = ChildEngine(recorder, patience=Patience(silence_s=1.0, gives_up_s=2.0))
     try:
         recorder.load(engine, tiny)
         pid = find_pid(engine)

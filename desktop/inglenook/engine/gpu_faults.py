@@ -1,0 +1,32 @@
+"""What ended a graphics card's work, as far as the library's last lines tell.
+
+Used by `child` when a host has died. GPU backends end the process on every error and say why in
+their log lines alone, so those are read; each backend has its own words.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final, Literal
+
+type GpuFault = Literal["gpu_out_of_memory", "gpu_lost"]
+
+_OUT_OF_MEMORY: Final = re.compile(
+    r"(?:CUDA|ROCm|HIP|MUSA|SYCL|Vulkan|Metal|ggml_vulkan|ggml_metal)\b.*"
+    r"(?:out of memory|failed to allocate|allocation failed|insufficient memory)"
+    r"|Out ?Of ?Device ?Memory|cudaMalloc failed|ALLOC_FAILED|ErrorOutOfHostMemory"
+    r"|failed to allocate (?:CUDA|ROCm|Vulkan|Metal|SYCL|MTL)",
+    re.IGNORECASE,
+)
+_LOST: Final = re.compile(
+    r"(?:CUDA|ROCm|HIP|MUSA|SYCL|Vulkan|Metal) error|device (?:is )?lost|Device_?Lost"
+    r"|fallen off the bus|no CUDA-capable device|launch failure",
+    re.IGNORECASE,
+)
+
+
+def find_gpu_fault(lines: Sequence[str]) -> GpuFault | None:
+    """The fault that the lines tell of; None when they tell of none of a graphics card."""
+    text = "\n".join(lines)
+    if _OUT_OF_MEMORY.search(text):
+        return "gpu_out_of_memory"
+    return "gpu_lost" if _LOST.search(text) else None
