@@ -99,10 +99,33 @@ class Program:
                 for part in reversed(items):
                     after = self._build(part, after)
                 return after
+            case Choice(options) if all(isinstance(option, Literal) for option in options):
+                texts = {option.text.encode() for option in options if isinstance(option, Literal)}
+                return self._build_texts(sorted(texts), after)
             case Choice(options):
                 return self._add(0, tuple(self._build(option, after) for option in options))
             case Repeat(inner, low, high):
                 return self._build_repeat(inner, low, high, after)
+
+    def _build_texts(self, texts: list[bytes], after: int) -> int:
+        """One of many texts, sorted: what they begin with in common is there once."""
+        starts: list[list[int]] = [[]]
+        """For each byte of the text before, where it can go on from there."""
+        last = b""
+
+        def close(depth: int) -> None:
+            while len(starts) > depth + 1:
+                ends = starts.pop()
+                node = ends[0] if len(ends) == 1 else self._add(0, tuple(ends))
+                starts[-1].append(self._add(1 << last[len(starts) - 1], (node,)))
+
+        for text in texts:
+            close(_count_common(last, text))
+            starts += [[] for _ in range(len(text) + 1 - len(starts))]
+            starts[-1].append(after)
+            last = text
+        close(0)
+        return starts[0][0] if len(starts[0]) == 1 else self._add(0, tuple(starts[0]))
 
     def _build_class(self, ranges: Ranges, after: int) -> int:
         starts = []
@@ -342,6 +365,15 @@ class Matcher:
             self._states[found] = state
             self._n_remembered += 1
         return state
+
+
+def _count_common(one: bytes, two: bytes) -> int:
+    n_common = 0
+    for a, b in zip(one, two, strict=False):
+        if a != b:
+            break
+        n_common += 1
+    return n_common
 
 
 @lru_cache(4096)

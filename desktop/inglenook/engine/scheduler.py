@@ -13,6 +13,7 @@ from typing import Final
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.chances import Chances
+from inglenook.engine.constraint import NO_TOKEN
 from inglenook.engine.llama import Batch, Context, Decoded, Vocab
 from inglenook.engine.lookup import MAX_GUESSES, Bets, Lookup
 from inglenook.engine.pace import Pace, Paces
@@ -342,9 +343,13 @@ class Scheduler:
             return
         if self._force_tokens(run):
             return
-        token = run.sampler.sample(self._context, index)
+        try:
+            token = run.sampler.sample(self._context, index)
+        except EngineError as error:
+            self.fail(run, error)
+            return
         now = time.monotonic()
-        if self._vocab.is_end(token):
+        if token == NO_TOKEN or self._vocab.is_end(token):
             run.clock.first_token = run.clock.first_token or now
             run.clock.last_token = run.clock.last_token or now
             self._finish(run, "stop")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from inglenook.engine.constraint import ConstrainedSampler
 from inglenook.engine.llama import Context, Sampler
 from inglenook.engine.lookup import Lookup
 from inglenook.engine.parts import ReplyStream
@@ -48,7 +49,7 @@ class Run:
 
     command: Generate
     tokens: list[int]
-    sampler: Sampler
+    sampler: Sampler | ConstrainedSampler
     stream: ReplyStream
     seed: int
     n_ctx: int
