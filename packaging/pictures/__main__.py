@@ -17,7 +17,7 @@ from unittest.mock import patch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "desktop"), str(ROOT / "tests")]
 
-from prepared import add_large_model, add_long_conversation, fill_hub, fill_profile
+from prepared import add_large_model, add_long_conversation, add_slow_model, fill_hub, fill_profile
 from stage import open_stage
 from states import STATES
 from support.display import has_xvfb, open_display
@@ -41,6 +41,8 @@ def take(name: str, scheme: str, person: Path) -> None:
             fill_profile(home)
             if name == "long-conversation":
                 add_long_conversation(home, N_MESSAGES)
+            if name in {"two-conversations", "waits-for-other-model"}:
+                add_slow_model(home)
             if name == "loading":
                 add_large_model(home)
             with open_stage(home, scheme, SIZE) as stage:

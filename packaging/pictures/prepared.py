@@ -10,6 +10,7 @@ from inglenook.base.paths import find_asset
 from inglenook.base.records import InstalledModel
 from inglenook.models.catalogue import load_catalogue
 from inglenook.store.records import Conversation, Statistics
+from support.scripted_gguf import write_scripted_gguf
 from support.tiny_gguf import write_tiny_gguf
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ CUT_OFF: Final = "Without any library"
 NEARLY_FULL: Final = "Release notes 2.4"
 ENDLESS: Final = "Ten thousand messages"
 LARGE: Final = "Qwen3-1.7B-Q8_0.gguf"
+SLOW: Final = "Qwen3-0.6B-F32.gguf"
 
 _QUESTION = (
     "I have a 40 GB CSV and 16 GB of memory. How do I sort it by the second column in Python?"
@@ -55,6 +57,13 @@ _NOTES = """Here is a shorter version:
 2. **Drafts stay.** What you typed is there again after a restart.
 3. **Clearer errors.** Each one says what happened and what to do.
 """
+_SLOW_WORDS = (
+    "A **token** ", "is a piece ", "of text ", "that a model ", "reads or ", "writes at once: ",
+    "a short word, ", "part of ", "a longer ", "one, or ", "a mark. ", "A reply ", "grows by ",
+    "one token ", "at a time, ", "each of them ", "drawn from ", "those that ", "the model ",
+    "finds likely ", "after all ", "that came ", "before. ", "How fast ", "that goes ",
+    "is what ", "the number ", "below tells.\n\n",
+)  # fmt: skip
 _OLD = (
     ("Letter to the landlord", 1), ("Sourdough, second try", 1), ("Regex for IBANs", 1),
     ("Trip to Tartu", 4), ("What is a KV cache?", 4), ("Interview questions", 30),
@@ -96,6 +105,17 @@ def add_large_model(home: Path) -> None:
     path = home / "models" / LARGE
     path.parent.mkdir(parents=True, exist_ok=True)
     write_tiny_gguf(path, n_layers=8, n_embd=1024, n_heads=8, name="Qwen3 1.7B", never_ends=True)
+    with open_app(home) as app:
+        app.library.import_file(path)
+
+
+def add_slow_model(home: Path) -> None:
+    """A model that takes its time over every word of a reply."""
+    path = home / "models" / SLOW
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_scripted_gguf(
+        path, _SLOW_WORDS, n_layers=10, n_embd=512, never_ends=True, name="Qwen3 0.6B"
+    )
     with open_app(home) as app:
         app.library.import_file(path)
 

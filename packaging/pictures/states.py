@@ -12,13 +12,16 @@ from unittest.mock import patch
 from PySide6.QtWidgets import QScrollArea
 
 from inglenook.engine.protocol import Loading, LoadOptions
-from prepared import CATALOGUE_NAME, CUT_OFF, ENDLESS, LARGE, MISSING, NEARLY_FULL, SORTING
+from prepared import CATALOGUE_NAME, CUT_OFF, ENDLESS, LARGE, MISSING, NEARLY_FULL, SLOW, SORTING
 from stage import Stage
 
 STREAMED: Final = 130
 """Letters of a reply on show when its picture is taken."""
 LOADED: Final = 0.3
 """How far a load is when its picture is taken."""
+DRAFTED: Final = 90
+"""Letters of every draft on show when their picture is taken."""
+_DRAFTED = "What happens between my question and the first token?"
 _LONG = "The quick brown fox jumps over the lazy dog. "
 
 
@@ -57,6 +60,74 @@ def show_streaming(stage: Stage) -> None:
     stage.window._set_inspector(True)
     stage.ask("What happens between my question and the first token?")
     stage.wait_for_text(STREAMED)
+
+
+def show_three_drafts(stage: Stage) -> None:
+    """Three drafts of one reply being written side by side."""
+    begin_drafts(stage)
+    stage.wait_for_drafts(DRAFTED)
+
+
+def show_three_drafts_done(stage: Stage) -> None:
+    """Three drafts that are done; one of them is to be kept."""
+    begin_drafts(stage)
+    stage.wait_until(stage.window.live.all, "the drafts")
+    stage.wait_until(lambda: not stage.window.live.all(), "the end of the drafts")
+    stage.wait(1.0)
+
+
+def begin_drafts(stage: Stage) -> None:
+    """Ask for drafts that differ: the built-in model is sure of its words."""
+    stage.app.settings.set("replies.temperature", 1.5)
+    stage.app.settings.set("replies.seed", 5)
+    stage.window.sidebar.new_requested.emit()
+    stage.ask_for_drafts(_DRAFTED)
+
+
+def show_three_drafts_narrow(stage: Stage) -> None:
+    """Three drafts being written where there is room for one."""
+    stage.window._set_inspector(True)
+    show_three_drafts(stage)
+
+
+def show_two_conversations(stage: Stage) -> None:
+    """Two conversations whose replies are being written at once; the first is on show."""
+    use_slow_model(stage)
+    stage.ask("What is a token?")
+    stage.wait_for_text(STREAMED)
+    first = stage.window.chat.conversation_id
+    assert first is not None
+    stage.window.sidebar.new_requested.emit()
+    stage.ask("How is a reply written?")
+    stage.wait_for_text(1)
+    stage.window.sidebar.conversation_chosen.emit(first)
+    stage.wait_until(lambda: stage.window.chat.conversation_id == first, "the first one again")
+    stage.wait(0.5)
+
+
+def show_waits_for_other_model(stage: Stage) -> None:
+    """A message for one model while a reply of another one is being written."""
+    use_slow_model(stage)
+    stage.ask("What is a token?")
+    stage.wait_for_text(1)
+    stage.window.sidebar.new_requested.emit()
+    stage.window.chat.choose_model("builtin/guide")
+    stage.ask("And what is a KV cache?")
+    stage.wait_until(stage.window.chat_page.transcript.messages, "the message")
+    stage.wait(0.5)
+
+
+def use_slow_model(stage: Stage) -> None:
+    """Talk with a model that writes for a while, in a new conversation."""
+    stage.window.sidebar.new_requested.emit()
+    slow = next(model for model in stage.app.library.list() if Path(model.path).name == SLOW)
+    stage.window.chat.choose_model(slow.id)
+
+    def is_loaded() -> bool:
+        loaded = stage.app.engine.state.loaded
+        return loaded is not None and loaded.model_id == slow.id
+
+    stage.wait_until(is_loaded, "the slow model")
 
 
 def show_finished(stage: Stage) -> None:
@@ -187,6 +258,11 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "empty": show_empty,
     "loading": show_loading,
     "streaming": show_streaming,
+    "three-drafts": show_three_drafts,
+    "three-drafts-done": show_three_drafts_done,
+    "three-drafts-narrow": show_three_drafts_narrow,
+    "two-conversations": show_two_conversations,
+    "waits-for-other-model": show_waits_for_other_model,
     "finished": show_finished,
     "interrupted": show_interrupted,
     "error": show_error,

@@ -19,7 +19,7 @@ from inglenook.gui.chat_page import ChatPage
 from inglenook.gui.composer import TIGHT_SHARE
 from inglenook.gui.drafts import Drafts
 from inglenook.gui.formats import format_count
-from inglenook.gui.live import LiveRuns
+from inglenook.gui.live import DraftSet, LiveRun, LiveRuns
 from inglenook.gui.sidebar.rows import clean_title
 from inglenook.gui.starters import Opening
 from inglenook.gui.tasks import Tasks
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+type Branch = tuple[tuple[Message, ...], tuple[Message, ...]]
+"""The messages on show, and the drafts of which the last one is one."""
+
+N_DRAFTS = 3
+"""So many drafts are asked for at once."""
+TURN_MS = 600
+"""So long after it began, a reply that the engine has not taken up says that it waits."""
 READ_AHEAD_MS = 300
 """So long after the last key, or the opening of a conversation, the engine begins to read."""
 
@@ -67,6 +74,8 @@ class ChatController(QObject):
         self._picked_model_id: str | None = None
         self._wanted_id = ""
         self._unsaved: set[str] = set()
+        self._reply_id = ""
+        """The reply whose numbers are shown, one of them where there are several drafts."""
         self._n_sending = 0
         self._ahead = QTimer(self)
         self._ahead.setSingleShot(True)
@@ -107,21 +116,23 @@ class ChatController(QObject):
         self._drafts.keep(self.conversation_id, self._page.composer.text())
         self._wanted_id = conversation_id
 
-        def work() -> tuple[Conversation, tuple[Message, ...]]:
+        read = self._make_reader(conversation_id)
+
+        def work() -> tuple[Conversation, Branch]:
             prepare_views()
             store = self._app.store
             if message_id is not None:
                 leaf_id = store.branch_leaf(message_id)
                 store.update_conversation(conversation_id, leaf_id=leaf_id)
-            return store.get_conversation(conversation_id), store.thread(conversation_id)
+            return store.get_conversation(conversation_id), read()
 
-        def done(answer: tuple[Conversation, tuple[Message, ...]]) -> None:
+        def done(answer: tuple[Conversation, Branch]) -> None:
             if self._wanted_id != conversation_id:
                 return
-            conversation, messages = answer
+            conversation, (messages, drafts) = answer
             is_other = conversation.id != self.conversation_id
             self._show_conversation(conversation)
-            self._show_thread(messages)
+            self._show_thread(messages, drafts)
             if is_other:
                 draft = self._drafts.of(conversation_id)
                 self._page.composer.set_text(draft or conversation.draft)
@@ -165,7 +176,7 @@ class ChatController(QObject):
 
     def on_conversation_deleted(self, conversation_id: str) -> None:
         """Leave a conversation that was deleted."""
-        if (run := self._live.of_conversation(conversation_id)) is not None:
+        for run in self._live.all_of(conversation_id):
             self._app.chat.stop(run.reply.id)
         if conversation_id == self.conversation_id:
             self.conversation = None
@@ -205,9 +216,15 @@ class ChatController(QObject):
 
     # --- what the person asks for ---
 
-    def send(self, text: str) -> None:
+    def send(self, text: str, n_drafts: int = 1) -> None:
         """Send a message; the composer is emptied at once and gets its text back on failure."""
         if not text.strip() or self._live.of_conversation(self.conversation_id) is not None:
+            return
+        if self._page.transcript.drafts():
+            self._page.composer.set_text(text)
+            self._page.composer.set_notice(
+                self.tr("Keep one of the drafts first: the conversation goes on with that one.")
+            )
             return
         conversation_id, model_id = self.conversation_id, self.model_id
         self._page.notice.hide()
@@ -226,7 +243,7 @@ class ChatController(QObject):
             if conversation_id is None and self._wanted_id == wanted:
                 self._wanted_id = started.conversation.id
                 self._show_conversation(started.conversation)
-                self._show_thread(self._with_user(started))
+                self._show_thread((started.user, started.reply), started.replies)
                 self.opened.emit(started.conversation.id)
             self._update_running()
 
@@ -238,22 +255,70 @@ class ChatController(QObject):
             self._show_error(error)
 
         self._tasks.run(
-            lambda: self._app.chat.send(conversation_id, text, model_id=model_id),
+            lambda: self._app.chat.send(
+                conversation_id, text, model_id=model_id, n_drafts=n_drafts
+            ),
             done,
             failed,
             owner=self,
             in_order=True,
         )
 
+    def send_drafts(self, text: str) -> None:
+        """Send a message and have several drafts of the reply written side by side."""
+        self.send(text, N_DRAFTS)
+
     def stop(self) -> None:
-        """Stop the reply of the conversation on show."""
-        if (run := self._live.of_conversation(self.conversation_id)) is not None:
-            run_id = run.reply.id
-            self._tasks.run(lambda: self._app.chat.stop(run_id), None, self._show_error)
+        """Stop the reply of the conversation on show, and all drafts of it."""
+        self._stop([run.reply.id for run in self._live.all_of(self.conversation_id)])
+
+    def stop_draft(self, message_id: str) -> None:
+        """Stop one of several drafts; the others go on."""
+        self._stop([message_id])
+
+    def _stop(self, run_ids: list[str]) -> None:
+        def work() -> None:
+            for run_id in reversed(run_ids):  # Those that wait for the engine first.
+                self._app.chat.stop(run_id)
+
+        if run_ids:
+            self._tasks.run(work, None, self._show_error)
 
     def retry(self, message_id: str) -> None:
         """Write another version of a reply; the earlier ones stay."""
         self._start(lambda: self._app.chat.retry(message_id))
+
+    def draft_more(self, message_id: str) -> None:
+        """Write several other versions of a reply side by side; the earlier ones stay."""
+        self._start(lambda: self._app.chat.draft_more(message_id, N_DRAFTS))
+
+    def keep_by_number(self, number: int) -> None:
+        """Keep one of the drafts on show, counted from 1."""
+        drafts = self._page.transcript.drafts()
+        if 1 <= number <= len(drafts):
+            self.keep_draft(drafts[number - 1].id)
+
+    def keep_draft(self, message_id: str) -> None:
+        """Go on with one draft: those still being written stop, and stay as its versions."""
+        drafts = next((d for d in self._sets() if message_id in d.ids), None)
+        if drafts is None:
+            return
+        others = [i for i in drafts.ids if i != message_id and self._live.find(i) is not None]
+        chat, read = self._app.chat, self._make_reader(drafts.conversation_id)
+
+        def work() -> Branch:
+            chat.choose_sibling(message_id)
+            for other in others:
+                chat.stop(other)
+            return read()
+
+        def done(branch: Branch) -> None:
+            self._live.drop_set(drafts)
+            if self.conversation_id == drafts.conversation_id:
+                self._page.composer.set_notice("")
+                self._show_thread(branch[0])
+
+        self._run(work, done)
 
     def edit(self, message_id: str, text: str) -> None:
         """Ask differently; the earlier question and its replies stay as another version."""
@@ -269,13 +334,15 @@ class ChatController(QObject):
         if conversation_id is None:
             return
 
-        def work() -> tuple[Message, ...]:
-            self._app.chat.choose_sibling(message_id)
-            return self._app.store.thread(conversation_id)
+        read = self._make_reader(conversation_id)
 
-        def done(messages: tuple[Message, ...]) -> None:
+        def work() -> Branch:
+            self._app.chat.choose_sibling(message_id)
+            return read()
+
+        def done(branch: Branch) -> None:
             if self.conversation_id == conversation_id:
-                self._show_thread(messages)
+                self._show_thread(*branch)
                 self._page.transcript.scroll_to_message(message_id)
 
         self._run(work, done)
@@ -314,28 +381,76 @@ class ChatController(QObject):
         else:
             self._page.transcript.clear()
         self._page.composer.set_has_messages(False)
+        self._page.composer.set_choices(0)
         self._page.composer.set_context(0, 0)
-        self.reply_shown.emit(None)
+        self._tell_shown(None)
 
-    def _show_thread(self, messages: tuple[Message, ...]) -> None:
+    def _show_thread(self, messages: tuple[Message, ...], drafts: tuple[Message, ...] = ()) -> None:
         merged = self._live.merge(messages)
         if not merged:
             self._show_empty()
             return
         transcript = self._page.transcript
-        transcript.show_thread(merged)
+        kept_open = self._live.set_of(merged[-1])  # One may have been kept since they were read.
+        shown = self._live.merge(drafts) if kept_open is not None else ()
+        transcript.show_thread(merged, shown, self._choose_note(kept_open))
         self._page.composer.set_has_messages(True)
-        for message in merged:
+        self._page.composer.set_choices(len(shown))
+        for message in (*merged, *shown):
             if message.id in self._unsaved:
                 transcript.mark_not_saved(message.id, True)
         replies = [m for m in merged if m.role == "assistant"]
         last = replies[-1] if replies else None
         self._show_context_of(last)
-        self.reply_shown.emit(last)
+        self._tell_shown(last)
         self._update_running()
-        run = self._live.of_conversation(self.conversation_id)
-        if run is not None and run.prefill is not None and not run.n_tokens:
+        for run in self._live.all_of(self.conversation_id):
+            self._show_progress_of(run)
+
+    def _show_progress_of(self, run: LiveRun) -> None:
+        """Say of a live reply on show what it does, or what it waits for."""
+        if run.meter is not None:
+            self._on_meter(run.meter)
+        elif run.prefill is not None and not run.n_tokens:
             self._on_prefill(run.prefill)
+        elif not run.has_begun:
+            self._show_wait_of(run)
+
+    def _tell_shown(self, reply: Message | None) -> None:
+        self._reply_id = reply.id if reply is not None else ""
+        self.reply_shown.emit(reply)
+
+    def _on_draft_shown(self, message_id: str) -> None:
+        """Another draft is looked at: its numbers are shown."""
+        shown = next((m for m in self._page.transcript.drafts() if m.id == message_id), None)
+        if shown is not None:
+            self._show_context_of(shown)
+            self._tell_shown(shown)
+
+    def _choose_note(self, drafts: DraftSet | None) -> str:
+        if drafts is None or not drafts.is_freer:
+            return ""
+        return self.tr(
+            "At temperature 0 the drafts would all be alike, so these are drawn at the "
+            "model's own temperature."
+        )
+
+    def _sets(self) -> tuple[DraftSet, ...]:
+        return self._live.sets_of(self.conversation_id or "")
+
+    def _make_reader(self, conversation_id: str) -> Callable[[], Branch]:
+        """What reads the branch on show, and the drafts at its end, on a worker thread."""
+        sets = {drafts.parent_id: drafts.ids for drafts in self._live.sets_of(conversation_id)}
+        store = self._app.store
+
+        def read() -> Branch:
+            messages = store.thread(conversation_id)
+            last = messages[-1] if messages else None
+            ids = sets.get(last.parent_id or "", ()) if last is not None else ()
+            drafts = tuple(map(store.get_message, ids)) if last and last.id in ids else ()
+            return messages, drafts
+
+        return read
 
     def _show_context_of(self, reply: Message | None) -> None:
         statistics = reply.statistics if reply is not None else None
@@ -349,9 +464,6 @@ class ChatController(QObject):
                     "its reply. Settings > Engine gives more; a new conversation starts afresh."
                 )
                 self._page.composer.set_notice(text.replace("{n}", format_count(max(0, n_left))))
-
-    def _with_user(self, started: "Started") -> tuple[Message, ...]:
-        return (started.user, started.reply)
 
     def _update_running(self) -> None:
         run = self._live.of_conversation(self.conversation_id)
@@ -368,11 +480,17 @@ class ChatController(QObject):
     def _connect_page(self) -> None:
         transcript, composer = self._page.transcript, self._page.composer
         transcript.retry_requested.connect(self.retry)
+        transcript.drafts_requested.connect(self.draft_more)
+        transcript.stop_requested.connect(self.stop_draft)
+        transcript.draft_kept.connect(self.keep_draft)
+        transcript.draft_shown.connect(self._on_draft_shown)
         transcript.edit_requested.connect(self.edit)
         transcript.continue_requested.connect(self.continue_reply)
         transcript.sibling_chosen.connect(self.choose_sibling)
         transcript.starter_chosen.connect(self.send)
         composer.submitted.connect(self.send)
+        composer.drafts_requested.connect(self.send_drafts)
+        composer.choice_made.connect(self.keep_by_number)
         composer.stop_requested.connect(self.stop)
         composer.edit_last_requested.connect(transcript.edit_last)
         composer.draft_changed.connect(self._on_draft_changed)
@@ -380,6 +498,7 @@ class ChatController(QObject):
     def _connect_events(self) -> None:
         self._live.started.connect(self._on_started)
         self._live.finished.connect(self._on_finished)
+        self._live.waiting.connect(self._show_wait_of)
         self._live.changed.connect(self._update_running)
         self._bridge.text_arrived.connect(self._on_text)
         self._bridge.prefill_moved.connect(self._on_prefill)
@@ -405,44 +524,86 @@ class ChatController(QObject):
 
     def _on_started(self, event: MessageStarted) -> None:
         """A reply began: a new exchange, another version, or one that goes on."""
+        run_ids = [reply.id for reply in event.replies]
+        QTimer.singleShot(TURN_MS, self, lambda: self._say_turn(run_ids))
         if event.reply.conversation_id != self.conversation_id:
             return
         self._page.composer.set_has_messages(True)
-        self._page.transcript.add_exchange(event.user, event.reply)
-        self.reply_shown.emit(event.reply)
+        if event.others:
+            note = self._choose_note(self._live.set_of(event.reply))
+            self._page.transcript.add_drafts(event.user, event.replies, note)
+        else:
+            self._page.transcript.add_exchange(event.user, event.reply)
+        self._page.composer.set_choices(len(self._page.transcript.drafts()))
+        self._tell_shown(event.reply)
 
     def _on_finished(self, message: Message) -> None:
         if message.conversation_id != self.conversation_id:
             return
         self._page.transcript.update_message(message)
-        self._show_context_of(message)
-        self.reply_shown.emit(message)
+        if message.id == self._reply_id:
+            self._show_context_of(message)
+            self._tell_shown(message)
 
     def _on_text(self, run_id: str, piece: str, n_tokens: int) -> None:
         if self._is_on_show(run_id):
             self._page.transcript.append_text(run_id, piece, n_tokens)
 
     def _on_prefill(self, event: Prefill) -> None:
-        if self._is_on_show(event.run_id):
-            self._page.transcript.set_prefill(
-                event.run_id, event.n_done, event.n_prompt, event.n_cached
-            )
+        if not self._is_on_show(event.run_id):
+            return
+        for run_id in (event.run_id, *self._list_sharing(event.run_id)):
+            self._page.transcript.set_prefill(run_id, event.n_done, event.n_prompt, event.n_cached)
 
     def _on_meter(self, event: Meter) -> None:
         if self._is_on_show(event.run_id):
             self._page.transcript.set_meter(event.run_id, event)
+        if event.run_id == self._reply_id:
             self._page.composer.set_context(event.n_context, event.n_ctx)
 
     def _on_ended(self, event: Finished | Failed) -> None:
-        if self._is_on_show(event.run_id) and isinstance(event, Finished):
+        if event.run_id == self._reply_id and isinstance(event, Finished):
             used = event.usage.prompt_tokens + event.usage.output_tokens
             self._page.composer.set_context(used, event.usage.n_ctx)
 
-    def show_waiting(self, text: str) -> None:
-        """Say what a reply that has no text yet waits for; empty when for nothing."""
-        run = self._live.of_conversation(self.conversation_id)
-        if run is not None and not run.n_tokens and run.prefill is None:
-            self._page.transcript.set_waiting(run.reply.id, text)
+    def _list_sharing(self, run_id: str) -> list[str]:
+        """The drafts for which this one's prompt is read, too, and which have not begun."""
+        drafts = next((d for d in self._sets() if run_id in d.ids), None)
+        runs = [self._live.find(i) for i in drafts.ids if i != run_id] if drafts else []
+        return [run.reply.id for run in runs if run is not None and not run.has_begun]
+
+    def show_waiting(self, text: str, model_id: str) -> None:
+        """Say what replies of a model that have no text yet wait for; empty when for nothing."""
+        for run in self._live.all_of(self.conversation_id):
+            if not run.has_begun and run.reply.model_id == model_id:
+                self._page.transcript.set_waiting(run.reply.id, text)
+
+    def _show_wait_of(self, run: LiveRun) -> None:
+        """Say that a reply waits for those of another model."""
+        if run.conversation_id != self.conversation_id or not run.waits_for:
+            return
+        names = [r.reply.model_name for r in self._live.all() if r.reply.model_id == run.waits_for]
+        if not names:
+            return
+        text = self.tr("Waits until {name} has finished its reply")
+        name = names[0] or self.tr("the other model")
+        self._page.transcript.set_waiting(run.reply.id, text.replace("{name}", name))
+
+    def _say_turn(self, run_ids: list[str]) -> None:
+        """Say of replies that the engine has not taken up yet that others are before them."""
+        runs = [run for run in map(self._live.find, run_ids) if run is not None]
+        has_others = len(self._live.all()) > len(runs)
+        for run in runs:
+            is_told = bool(run.waits_for) or run.has_begun or self._is_shared(run)
+            if has_others and not is_told and run.conversation_id == self.conversation_id:
+                text = self.tr("Waits its turn: other replies are being written")
+                self._page.transcript.set_waiting(run.reply.id, text)
+
+    def _is_shared(self, run: LiveRun) -> bool:
+        """Whether another draft's prompt is being read for this one."""
+        drafts = self._live.set_of(run.reply)
+        others = [self._live.find(i) for i in drafts.ids] if drafts is not None else []
+        return any(other is not None and other.has_begun for other in others)
 
     def _on_event(self, event: object) -> None:
         match event:

@@ -51,6 +51,8 @@ class ChatPage(QFrame):
         for begun in (
             self.transcript.continue_requested,
             self.transcript.retry_requested,
+            self.transcript.drafts_requested,
+            self.transcript.draft_kept,
             self.transcript.edit_requested,
         ):
             begun.connect(self.composer.focus_input)

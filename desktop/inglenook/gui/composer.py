@@ -18,6 +18,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QPushButton, QWidget
 
 from inglenook.gui.formats import format_count
+from inglenook.gui.icons import IconButton
 from inglenook.gui.theme import (
     MEASURE_EM,
     RADIUS_CARD,
@@ -150,11 +151,14 @@ class ContextGauge(QWidget):
 class Composer(QWidget):
     """Where one writes.
 
-    Signals: `submitted(str)`; `stop_requested()`; `edit_last_requested()`; `draft_changed(str)`
-    shortly after typing stops.
+    Signals: `submitted(str)`; `drafts_requested(str)` for several replies at once;
+    `choice_made(int)` for one of the drafts on show; `stop_requested()`; `edit_last_requested()`;
+    `draft_changed(str)` shortly after typing stops.
     """
 
     submitted = Signal(str)
+    drafts_requested = Signal(str)
+    choice_made = Signal(int)
     stop_requested = Signal()
     edit_last_requested = Signal()
     draft_changed = Signal(str)
@@ -164,6 +168,7 @@ class Composer(QWidget):
         self._theme = theme
         self._is_running = False
         self._is_quiet = False
+        self._has_messages = False
         self._last_draft = ""
         self._card = QRectF()
         self.setAccessibleName(self.tr("Composer"))
@@ -178,7 +183,11 @@ class Composer(QWidget):
         self.input.setAccessibleDescription(
             self.tr("Enter sends, Shift and Enter begins a new line.")
         )
+        self.input.offers_drafts = True
         self.button = SendButton(self._theme, self)
+        self.drafts_button = IconButton(
+            self._theme, "columns", self.tr("Send for three drafts (Ctrl+Shift+Enter)"), self
+        )
         self._gauge = ContextGauge(self._theme, self)
         self._context = Figure(self._theme, parent=self)
         self._hint = Figure(self._theme, parent=self)
@@ -191,6 +200,9 @@ class Composer(QWidget):
 
     def _connect(self) -> None:
         self.input.submitted.connect(self._submit)
+        self.input.drafts_wanted.connect(self._submit_drafts)
+        self.input.number_pressed.connect(self.choice_made)
+        self.drafts_button.clicked.connect(self._submit_drafts)
         self.input.cancelled.connect(self.stop)
         self.input.up_pressed.connect(self.edit_last_requested)
         self.input.refused.connect(self._on_refused)
@@ -229,8 +241,18 @@ class Composer(QWidget):
 
     def set_has_messages(self, has_messages: bool) -> None:
         """Ask for a first question or for a follow-up."""
+        self._has_messages = has_messages
         asks = self.tr("Ask a follow-up…") if has_messages else self.tr("Ask anything…")
+        if self.input.n_choices:
+            asks = self.tr("Keep a draft to go on: press 1 to {n}…").replace(
+                "{n}", str(self.input.n_choices)
+            )
         self.input.set_hint(asks)
+
+    def set_choices(self, n_drafts: int) -> None:
+        """Have numbers in the empty field keep one of so many drafts; 0 is none."""
+        self.input.n_choices = n_drafts
+        self.set_has_messages(self._has_messages)
 
     def set_context(self, n_used: int, n_ctx: int) -> None:
         """Show how much of the context is used, in tokens; nothing when `n_ctx` is 0."""
@@ -267,12 +289,21 @@ class Composer(QWidget):
     # --- inner ---
 
     def _submit(self) -> None:
+        if text := self._take_text():
+            self.submitted.emit(text)
+
+    def _submit_drafts(self) -> None:
+        if text := self._take_text():
+            self.drafts_requested.emit(text)
+
+    def _take_text(self) -> str:
+        """What is to be sent; empty when there is nothing, or a reply is being written."""
         text = self.input.message().strip()
         if not text or self._is_running:
-            return
+            return ""
         self.set_text("")
         self.set_notice("")
-        self.submitted.emit(text)
+        return text
 
     def _on_button(self) -> None:
         if self._is_running:
@@ -294,6 +325,8 @@ class Composer(QWidget):
 
     def _refresh(self) -> None:
         self.button.setEnabled(self._is_running or not self.input.is_empty())
+        self.drafts_button.setEnabled(not self.input.is_empty())
+        self.drafts_button.setVisible(not self._is_running)
 
     def _place(self) -> None:
         """Lay everything out for the present width, and take the height that it needs."""
@@ -329,6 +362,9 @@ class Composer(QWidget):
         size = self.button.sizeHint()
         right = left + width - size.width()
         self.button.setGeometry(right, top, size.width(), height)
+        if not self.drafts_button.isHidden():
+            right -= height + px(4)
+            self.drafts_button.setGeometry(right, top, height, height)
         right -= px(12)
         self._hint.setVisible(self._gauge.isHidden())
         if self._gauge.isHidden():

@@ -22,6 +22,9 @@ SHAPES: Final = {
     "chevron-left": "<path d='M14 7l-5 5 5 5'/>",
     "chevron-right": "<path d='M10 7l5 5-5 5'/>",
     "close": "<path d='M7 7l10 10M17 7L7 17'/>",
+    "columns": "<rect x='3.5' y='5' width='4.6' height='14' rx='1.6'/>"
+    "<rect x='9.7' y='5' width='4.6' height='14' rx='1.6'/>"
+    "<rect x='15.9' y='5' width='4.6' height='14' rx='1.6'/>",
     "copy": "<rect x='9' y='9' width='11' height='11' rx='2.5'/>"
     "<path d='M15 5.5A1.5 1.5 0 0 0 13.5 4h-8A1.5 1.5 0 0 0 4 5.5v8A1.5 1.5 0 0 0 5.5 15'/>",
     "cube": "<path d='M12 3.5l7.5 4.2v8.6L12 20.5l-7.5-4.2V7.7z'/>"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 from PySide6.QtCore import QObject, Signal
 
-from inglenook.chat.events import MessageFinished, MessageStarted
+from inglenook.chat.events import MessageFinished, MessageStarted, ReplyWaits
 from inglenook.engine.protocol import Failed, Finished, Meter, Prefill
 from inglenook.gui.bridge import Bridge
 from inglenook.store.records import Message
@@ -25,6 +25,13 @@ class LiveRun:
     n_tokens: int = 0
     prefill: Prefill | None = None
     meter: Meter | None = None
+    waits_for: str = ""
+    """The model that must have finished its replies first."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the engine has read or written something of it."""
+        return self.prefill is not None or bool(self.n_tokens)
 
     @property
     def conversation_id(self) -> str:
@@ -36,20 +43,33 @@ class LiveRun:
         return self.reply.content + "".join(self.pieces)
 
 
+@dataclass(frozen=True, slots=True)
+class DraftSet:
+    """Drafts of one reply, live or done, of which none has been kept yet."""
+
+    parent_id: str
+    conversation_id: str
+    ids: tuple[str, ...]
+    is_freer: bool = False
+
+
 class LiveRuns(QObject):
     """Follows all live replies through the bridge; connect after this object has heard of an event.
 
     Signals: `started(MessageStarted)`, `changed()` when a run began or ended,
-    `finished(Message)` with the stored record.
+    `finished(Message)` with the stored record, `waiting(LiveRun)` for one that another model holds
+    up.
     """
 
     started = Signal(object)
     changed = Signal()
     finished = Signal(object)
+    waiting = Signal(object)
 
     def __init__(self, bridge: Bridge, parent: QObject) -> None:
         super().__init__(parent)
         self._runs: dict[str, LiveRun] = {}
+        self._sets: dict[str, DraftSet] = {}
         bridge.happened.connect(self._on_event)
         bridge.text_arrived.connect(self._on_text)
         bridge.prefill_moved.connect(self._on_prefill)
@@ -61,11 +81,25 @@ class LiveRuns(QObject):
         return self._runs.get(run_id)
 
     def of_conversation(self, conversation_id: str | None) -> LiveRun | None:
-        """The live run of a conversation."""
-        for run in self._runs.values():
-            if run.conversation_id == conversation_id:
-                return run
-        return None
+        """The live run of a conversation, the first where it has several."""
+        return next(iter(self.all_of(conversation_id)), None)
+
+    def all_of(self, conversation_id: str | None) -> tuple[LiveRun, ...]:
+        """The live runs of a conversation, in the order in which they were begun."""
+        return tuple(run for run in self._runs.values() if run.conversation_id == conversation_id)
+
+    def set_of(self, message: Message | None) -> DraftSet | None:
+        """The drafts that a reply stands among until one of them is kept."""
+        found = self._sets.get(message.parent_id or "") if message is not None else None
+        return found if found is not None and message and message.id in found.ids else None
+
+    def sets_of(self, conversation_id: str) -> tuple[DraftSet, ...]:
+        """The drafts of a conversation of which none was kept yet."""
+        return tuple(s for s in self._sets.values() if s.conversation_id == conversation_id)
+
+    def drop_set(self, drafts: DraftSet) -> None:
+        """One was kept: from now on they are versions like any other."""
+        self._sets.pop(drafts.parent_id, None)
 
     def all(self) -> tuple[LiveRun, ...]:
         """All live runs, oldest first."""
@@ -88,15 +122,36 @@ class LiveRuns(QObject):
     def _on_event(self, event: object) -> None:
         match event:
             case MessageStarted():
-                self._runs[event.reply.id] = LiveRun(event.reply)
+                for reply in event.replies:
+                    self._runs[reply.id] = LiveRun(reply)
+                self._note_drafts(event)
                 self.started.emit(event)
                 self.changed.emit()
+            case ReplyWaits():
+                if (run := self._runs.get(event.run_id)) is not None:
+                    run.waits_for = event.model_id
+                    self.waiting.emit(run)
             case MessageFinished():
                 self._runs.pop(event.message.id, None)
                 self.finished.emit(event.message)
                 self.changed.emit()
             case _:
                 pass
+
+    def _note_drafts(self, event: MessageStarted) -> None:
+        """Several that begin together are a set; one more version, or going on, ends it."""
+        parent_id = event.reply.parent_id or ""
+        if event.others:
+            ids = tuple(reply.id for reply in event.replies)
+            self._sets[parent_id] = DraftSet(
+                parent_id, event.reply.conversation_id, ids, event.is_freer
+            )
+        elif (same := self._sets.get(parent_id)) is not None and event.reply.id not in same.ids:
+            self.drop_set(same)
+        above = event.user.parent_id if event.user is not None else None
+        for drafts in self.sets_of(event.reply.conversation_id):
+            if above in drafts.ids:
+                self.drop_set(drafts)
 
     def _on_text(self, run_id: str, piece: str, n_tokens: int) -> None:
         if (run := self._runs.get(run_id)) is not None:

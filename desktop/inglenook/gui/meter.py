@@ -30,6 +30,7 @@ class MeterController(QObject):
         self._inspector = inspector
         self._live = live
         self._chat = chat
+        self._shown_id = ""
         bridge.meter_moved.connect(self._on_meter)
         bridge.prefill_moved.connect(self._on_prefill)
         bridge.run_ended.connect(self._on_ended)
@@ -39,12 +40,12 @@ class MeterController(QObject):
         chat.reply_shown.connect(self._on_reply_shown)
 
     def _run_on_show(self, run_id: str) -> LiveRun | None:
-        run = self._live.find(run_id)
-        is_shown = run is not None and run.conversation_id == self._chat.conversation_id
-        return run if is_shown else None
+        """The run whose numbers are shown: of several drafts it is the one that is looked at."""
+        return self._live.find(run_id) if run_id == self._shown_id else None
 
     def _on_started(self, event: MessageStarted) -> None:
         if event.reply.conversation_id == self._chat.conversation_id:
+            self._shown_id = event.reply.id
             self._inspector.start_speed()
             self._inspector.show_figures(Figures(is_live=True))
 
@@ -65,6 +66,7 @@ class MeterController(QObject):
             self._inspector.show_figures(_ended_figures(event.usage, event.timings))
 
     def _on_reply_shown(self, reply: Message | None) -> None:
+        self._shown_id = reply.id if reply is not None else ""
         run = self._live.find(reply.id) if reply is not None else None
         if run is not None:
             self._inspector.show_figures(_live_figures(run))

@@ -145,7 +145,8 @@ class ModelChooser(QObject):
     def _show_waiting(self) -> None:
         """Let a reply that waits for its model say so."""
         if self._loading is not None:
-            self._chat.show_waiting(self._say_loading(self._loading))
+            text = self._say_loading(self._loading)
+            self._chat.show_waiting(text, self._loading.model_id)
 
     def _say_loading(self, event: Loading) -> str:
         model = self._models.find(event.model_id)

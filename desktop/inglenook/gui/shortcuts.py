@@ -40,6 +40,8 @@ WINDOW_KEYS: Final = (
 
 PLACE_KEYS: Final = (
     Shortcut("send", ("Enter",), "Send the message"),
+    Shortcut("send_drafts", ("Ctrl+Shift+Enter",), "Send the message for three drafts"),
+    Shortcut("keep_draft", ("1, 2, 3",), "Keep one of the drafts, in an empty composer"),
     Shortcut("line", ("Shift+Enter",), "New line in the message"),
     Shortcut("stop", ("Esc",), "Stop the reply"),
     Shortcut("edit_last", ("Up",), "Edit the last message, in an empty composer"),

@@ -1,7 +1,7 @@
 """Several drafts of one reply: begun together, ended one by one, kept, cut off, told apart."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -103,11 +103,12 @@ def test_nothing_is_said_below_drafts_that_are_being_written(
     talk.wait_for(lambda: len(talk.told(Text)) == 3)
     talk.chat.stop(started.reply.id)
     talk.finish(started.reply.id)
-    for ask in (
+    asks: tuple[Callable[[], object], ...] = (
         lambda: talk.chat.send(started.conversation.id, "and on"),
         lambda: talk.chat.retry(started.reply.id),
         lambda: talk.chat.draft_more(started.reply.id, 3),
-    ):
+    )
+    for ask in asks:
         with pytest.raises(UsageError) as refused:
             ask()
         assert refused.value.code == "reply_running", "the other two are still written"

@@ -4,7 +4,7 @@ It follows the end only while one is at the end. Otherwise every change of layou
 at the top of the view where it is. Window's thread.
 """
 
-from typing import Final, Protocol, cast, override
+from typing import Final, Protocol, cast, override, runtime_checkable
 
 from PySide6.QtCore import QRect, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
@@ -27,6 +27,15 @@ class Fitting(Protocol):
 
     def fit(self, width: int) -> int:
         """Place the content for a width; the height that it takes."""
+        ...
+
+
+@runtime_checkable
+class Spreading(Protocol):
+    """A widget that may take more than the measure."""
+
+    def choose_width(self, measure: int, room: int) -> int:
+        """How wide it wants to be, where so much room is."""
         ...
 
 
@@ -90,6 +99,7 @@ class MessageColumn(QScrollArea):
         self._heights: dict[QWidget, tuple[int, int]] = {}
         self._placed: set[QWidget] = set()
         self._follows = True
+        self._ceiling: QWidget | None = None
         self.has_more_below = False
         """Messages below the last view have no views yet: its end is not the end."""
         self._is_placing = False
@@ -131,6 +141,8 @@ class MessageColumn(QScrollArea):
         self._gaps.pop(view, None)
         self._heights.pop(view, None)
         self._placed.discard(view)
+        if view is self._ceiling:
+            self._ceiling = None
         view.hide()
         view.deleteLater()
 
@@ -159,9 +171,11 @@ class MessageColumn(QScrollArea):
         self._later.stop()
         self._is_placing = True
         anchor = None if self._follows else self._find_anchor()
-        width, left = self.measure(), (self.viewport().width() - self.measure()) // 2
+        measure, room = self.measure(), self.viewport().width() - 2 * _SIDE_PX
         y = self._theme.px(_TOP_PX)
         for view in self._views:
+            width = view.choose_width(measure, room) if isinstance(view, Spreading) else measure
+            left = (self.viewport().width() - width) // 2
             known = self._heights.get(view)
             if known is None or known[0] != width:
                 known = (width, cast("Fitting", view).fit(width))
@@ -180,7 +194,7 @@ class MessageColumn(QScrollArea):
         if anchor is not None:
             bar.setValue(anchor[0].y() - anchor[1])
         elif self._follows:
-            bar.setValue(bar.maximum())
+            bar.setValue(min(bar.maximum(), self._find_limit()))
         self._is_placing = False
         self.scrolled.emit()
 
@@ -201,8 +215,35 @@ class MessageColumn(QScrollArea):
 
     def go_to_end(self) -> None:
         """Show the end and stay there."""
+        self._ceiling = None
         self._set_follows(True)
         self.place()
+
+    def set_ceiling(self, view: QWidget) -> None:
+        """Follow the end only until this view is at the top.
+
+        What grows side by side is read from there, for nobody reads all of it at its end.
+        """
+        self._ceiling = view
+        self.place()
+
+    def _find_limit(self) -> int:
+        """How far one is taken along at most."""
+        if self._ceiling is None:
+            return self.verticalScrollBar().maximum()
+        return max(0, self._ceiling.y() - self._theme.px(_TOP_PX) // 2)
+
+    def put_at(self, view: QWidget, top: int) -> None:
+        """Have a view's top stand so far below the upper edge, if there is text enough."""
+        self.place()
+        self._set_follows(False)
+        bar = self.verticalScrollBar()
+        bar.setValue(view.y() - top)
+        self._set_follows(self.distance_below() <= _END_SLACK_PX and not self.has_more_below)
+
+    def top_of(self, view: QWidget) -> int:
+        """How far a view's top is below the upper edge; negative above it."""
+        return view.y() - self.verticalScrollBar().value()
 
     def go_to(self, view: QWidget) -> None:
         """Bring a view's top near the top of the visible part."""
@@ -233,6 +274,8 @@ class MessageColumn(QScrollArea):
         if self._is_placing:
             return
         is_at_end = self.distance_below() <= _END_SLACK_PX
+        if self.verticalScrollBar().value() > self._find_limit():
+            self._ceiling = None  # One went further by oneself.
         self._set_follows(is_at_end and not self.has_more_below)
         self.scrolled.emit()
 

@@ -196,6 +196,26 @@ class ArrowButton(QPushButton):
             paint_focus(painter, self._theme, QRectF(self.rect()), RADIUS_CONTROL / 2)
 
 
+class DropButton(ArrowButton):
+    """A small arrow down beside a button: more ways to do the same."""
+
+    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(theme, points_right=True, parent=parent)
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        ink = self._theme.colours.colour("ink" if self.underMouse() or self.isDown() else "quiet")
+        painter.setPen(QPen(ink, 1.5, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap))
+        tip = QPointF(self.width() / 2, self.height() / 2 + self._theme.px(2))
+        reach = self._theme.px(3.4)
+        painter.drawLine(tip, tip + QPointF(-reach, -reach))
+        painter.drawLine(tip, tip + QPointF(reach, -reach))
+        if self.hasFocus():
+            paint_focus(painter, self._theme, QRectF(self.rect()), RADIUS_CONTROL / 2)
+
+
 class Figure(QLabel):
     """A short line of plain text in a role's colour, with a sentence that explains it on hover."""
 
@@ -309,7 +329,8 @@ class Sentence(QLabel):
 class Row(QWidget):
     """Widgets side by side at their own sizes, some from the left and some from the right.
 
-    What is hidden takes no room. The right side wins when there is too little.
+    What is hidden takes no room. The right side wins when there is too little; on the left, only
+    the first is then shown in part, for half a number says nothing.
     """
 
     def __init__(self, parent: QWidget | None = None, *, gap: int = 12) -> None:
@@ -348,6 +369,7 @@ class Row(QWidget):
                 continue
             size = widget.sizeHint()
             room = max(0, min(size.width(), right - left))
+            room = room if not left or room == size.width() else 0
             widget.setGeometry(left, (height - size.height()) // 2, room, size.height())
             left += size.width() + self._gap
         return height

@@ -26,17 +26,22 @@ LENGTH_LIMIT: Final = 2_000_000
 _CONTINUED: Final = 1
 """Mark of a text block that goes on from the one above without a line break."""
 _DRAFT_MS: Final = 400
+_DRAFTS_MODIFIERS: Final = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
 
 class MessageInput(QPlainTextEdit):
     """A plain text field of one to many lines.
 
-    Signals: `submitted()` on Enter; `cancelled()` on Esc; `up_pressed()` on Up in an empty field;
+    Signals: `submitted()` on Enter; `drafts_wanted()` on Ctrl+Shift+Enter where `offers_drafts`;
+    `cancelled()` on Esc; `up_pressed()` on Up in an empty field; `number_pressed(int)` on a number
+    up to `n_choices` in an empty field;
     `refused(int)` with the length of a text that was too long to take; `settled()` some time after
     the last change; `height_changed()`.
     """
 
     submitted = Signal()
+    drafts_wanted = Signal()
+    number_pressed = Signal(int)
     cancelled = Signal()
     up_pressed = Signal()
     refused = Signal(int)
@@ -48,6 +53,8 @@ class MessageInput(QPlainTextEdit):
         self._theme = theme
         self._is_composing = False
         self._shown_height = 0
+        self.offers_drafts = False
+        self.n_choices = 0
         self.setObjectName("messageInput")
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.document().setDocumentMargin(0)
@@ -181,8 +188,11 @@ class MessageInput(QPlainTextEdit):
         key, modifiers = event.key(), event.modifiers()
         plain = not modifiers & ~Qt.KeyboardModifier.KeypadModifier
         is_enter = key in {Qt.Key.Key_Return, Qt.Key.Key_Enter}
+        wants_drafts = modifiers & ~Qt.KeyboardModifier.KeypadModifier == _DRAFTS_MODIFIERS
         if is_enter and not self._is_composing:
-            if plain or modifiers & Qt.KeyboardModifier.ControlModifier:
+            if self.offers_drafts and wants_drafts:
+                self.drafts_wanted.emit()
+            elif plain or modifiers & Qt.KeyboardModifier.ControlModifier:
                 self.submitted.emit()
             else:
                 self.textCursor().insertText("\n")
@@ -191,8 +201,15 @@ class MessageInput(QPlainTextEdit):
             self.cancelled.emit()
         elif key == Qt.Key.Key_Up and plain and self.is_empty():
             self.up_pressed.emit()
+        elif plain and self.is_empty() and (number := self._read_choice(event.text())):
+            self.number_pressed.emit(number)
         else:
             super().keyPressEvent(event)
+
+    def _read_choice(self, text: str) -> int:
+        """The number that a key is, 0 where it is none that is asked for."""
+        number = int(text) if len(text) == 1 and text in "123456789" else 0
+        return number if number <= self.n_choices else 0
 
     @override
     def paintEvent(self, event: QPaintEvent) -> None:

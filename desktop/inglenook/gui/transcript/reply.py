@@ -5,17 +5,18 @@ Text is shown at the pace of `pace`. Window's thread.
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QFont, QGuiApplication
 from PySide6.QtWidgets import QStyle, QWidget
 
-from inglenook.gui.transcript.controls import BUTTON_PAD, Figure, Row, TextButton
+from inglenook.gui.transcript.controls import BUTTON_PAD, DropButton, Figure, Row, TextButton
 from inglenook.gui.transcript.formats import Formats
 from inglenook.gui.transcript.meter_row import LiveLine, SummaryLine
 from inglenook.gui.transcript.outcome import Outcome, OutcomeBar, judge_outcome
 from inglenook.gui.transcript.pace import TICK_MS, Pacer
 from inglenook.gui.transcript.thread import Entry
 from inglenook.gui.transcript.versions import VersionArrows
+from inglenook.gui.widgets import make_menu
 
 if TYPE_CHECKING:
     from inglenook.gui.transcript.body import ReplyBody
@@ -24,21 +25,31 @@ if TYPE_CHECKING:
 class ReplyView(QWidget):
     """One reply.
 
-    Signals: `height_changed()`; `retried(str)`, `continued(str)`, `version_chosen(str)` with
-    message ids; `link_clicked(str)`; `finished()` when its last text is shown.
+    Signals: `height_changed()`; `retried(str)`, `drafts_wanted(str)`, `continued(str)`,
+    `version_chosen(str)` with message ids; `link_clicked(str)`; `finished()` when its last text is
+    shown.
     """
 
     height_changed = Signal()
     retried = Signal(str)
+    drafts_wanted = Signal(str)
     continued = Signal(str)
     version_chosen = Signal(str)
     link_clicked = Signal(str)
     finished = Signal()
 
-    def __init__(self, formats: Formats, entry: Entry, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        formats: Formats,
+        entry: Entry,
+        parent: QWidget | None = None,
+        *,
+        is_draft: bool = False,
+    ) -> None:
         super().__init__(parent)
         self._theme = formats.theme
         self._entry = entry
+        self._is_draft = is_draft
         self._pacer = Pacer()
         self._is_live = False
         self.was_streaming = False
@@ -67,7 +78,11 @@ class ReplyView(QWidget):
         self.retry_button.setAccessibleName(self.tr("Write another reply"))
         self.retry_button.clicked.connect(lambda: self.retried.emit(self._entry.message.id))
         self.footer.add_left(self.summary, self._unsaved)
-        self.footer.add_right(self._versions, self.copy_button, self.retry_button)
+        self.more_button = DropButton(self._theme)
+        self.more_button.setAccessibleName(self.tr("More ways to retry"))
+        self.more_button.setToolTip(self.tr("More ways to retry"))
+        self.more_button.clicked.connect(self._on_more)
+        self.footer.add_right(self._versions, self.copy_button, self.retry_button, self.more_button)
 
     # --- what the transcript calls ---
 
@@ -159,13 +174,23 @@ class ReplyView(QWidget):
             self.show_live()
         outcome = Outcome() if writing else judge_outcome(message, self)
         self._outcome_bar.show_outcome(outcome)
-        self.retry_button.setVisible(not outcome.can_retry)  # one is enough
+        self.retry_button.setVisible(not outcome.can_retry and not self._is_draft)  # one is enough
+        self.more_button.setVisible(not self._is_draft)
         self.summary.show_statistics(message.statistics)
-        self._versions.set_versions(message.sibling_ids, message.id)
+        self._versions.set_versions(() if self._is_draft else message.sibling_ids, message.id)
         self.copy_button.setVisible(bool(message.content))
         self.show_unsaved()
         if not writing:
             self.finished.emit()
+
+    def _on_more(self) -> None:
+        menu = make_menu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        retry = menu.addAction(self.tr("Another reply"))
+        retry.triggered.connect(lambda: self.retried.emit(self._entry.message.id))
+        drafts = menu.addAction(self.tr("Three drafts"))
+        drafts.triggered.connect(lambda: self.drafts_wanted.emit(self._entry.message.id))
+        menu.popup(self.more_button.mapToGlobal(QPoint(0, self.more_button.height())))
 
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self._entry.text)

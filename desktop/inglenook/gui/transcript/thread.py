@@ -28,6 +28,10 @@ class Entry:
     n_tokens: int = 0
     progress: str = ""
     is_unsaved: bool = False
+    drafts: "tuple[Entry, ...]" = ()
+    """Drafts of one reply that stand side by side at this place, with this one among them."""
+    note: str = ""
+    """What is to be said of the drafts."""
 
 
 class Thread:
@@ -39,16 +43,24 @@ class Thread:
         self.first = 0
         self.last = 0
 
-    def set_messages(self, messages: Sequence[Message]) -> int:
-        """Show these; how many at the start are the very records that were shown before."""
+    def set_messages(
+        self, messages: Sequence[Message], drafts: Sequence[Message] = (), note: str = ""
+    ) -> int:
+        """Show these; how many at the start are the very records that were shown before.
+
+        `drafts` stand side by side in the place of the last message, which is one of them.
+        """
         same = 0
         for entry, message in zip(self.entries, messages, strict=False):
-            if entry.message != message:
+            wanted = list(drafts) if same == len(messages) - 1 else []
+            if entry.message != message or [d.message for d in entry.drafts] != wanted:
                 break
             same += 1
         self.truncate(same)
-        for message in messages[same:]:
+        for message in messages[same : len(messages) - bool(drafts)]:
             self.append(message)
+        if drafts and same < len(messages):
+            self.append_drafts(drafts, messages[-1].id, note)
         return same
 
     def append(self, message: Message) -> Entry:
@@ -58,16 +70,34 @@ class Thread:
         self.entries.append(entry)
         return entry
 
+    def append_drafts(self, messages: Sequence[Message], shown_id: str, note: str = "") -> Entry:
+        """Add drafts of one reply in one place, which is that of the one named."""
+        entries = tuple(Entry(message, message.content) for message in messages)
+        holder = next(entry for entry in entries if entry.message.id == shown_id)
+        holder.drafts, holder.note = entries, note
+        for message in messages:
+            self._places[message.id] = len(self.entries)
+        self.entries.append(holder)
+        return holder
+
     def truncate(self, length: int) -> None:
         """Keep only the first `length` messages."""
         for entry in self.entries[length:]:
-            self._places.pop(entry.message.id, None)
+            for gone in (entry, *entry.drafts):
+                self._places.pop(gone.message.id, None)
         del self.entries[length:]
         self.first = min(self.first, length)
         self.last = min(self.last, length)
 
     def find(self, message_id: str) -> Entry | None:
-        """The entry of a message, if it is on the shown branch."""
+        """The entry of a message, if it is on the shown branch or among its drafts."""
+        holder = self.find_holder(message_id)
+        if holder is None:
+            return None
+        return next((d for d in holder.drafts if d.message.id == message_id), holder)
+
+    def find_holder(self, message_id: str) -> Entry | None:
+        """The entry of the place where a message stands."""
         place = self._places.get(message_id)
         return None if place is None else self.entries[place]
 

@@ -16,6 +16,7 @@ from inglenook.engine.protocol import Meter
 from inglenook.gui.formats import format_count, format_time_left
 from inglenook.gui.theme import Theme
 from inglenook.gui.transcript.column import MessageColumn
+from inglenook.gui.transcript.drafts_view import DraftsView
 from inglenook.gui.transcript.empty_state import EmptyState
 from inglenook.gui.transcript.end_button import EndButton
 from inglenook.gui.transcript.formats import Formats
@@ -29,18 +30,24 @@ from inglenook.store.records import Message
 _MARGIN_PX: Final = 700
 """Messages are realised this far beyond the visible part."""
 
-type MessageView = UserCard | ReplyView
+type MessageView = UserCard | ReplyView | DraftsView
 
 
 class Transcript(QWidget):
     """One conversation's messages, or a greeting.
 
-    Signals: `retry_requested(id)`, `edit_requested(id, text)`, `continue_requested(id)`,
-    `sibling_chosen(id)`, `starter_chosen(text)`, `stronger_model_requested()`,
+    Signals: `retry_requested(id)`, `drafts_requested(id)`, `edit_requested(id, text)`,
+    `continue_requested(id)`, `stop_requested(id)` and `draft_kept(id)` for one of several drafts,
+    `draft_shown(id)` when another one is looked at, `sibling_chosen(id)`,
+    `starter_chosen(text)`, `stronger_model_requested()`,
     `link_requested(address)` for a web or mail address that one clicked.
     """
 
     retry_requested = Signal(str)
+    drafts_requested = Signal(str)
+    stop_requested = Signal(str)
+    draft_kept = Signal(str)
+    draft_shown = Signal(str)
     edit_requested = Signal(str, str)
     continue_requested = Signal(str)
     sibling_chosen = Signal(str)
@@ -73,12 +80,19 @@ class Transcript(QWidget):
 
     # --- whole threads ---
 
-    def show_thread(self, messages: Sequence[Message]) -> None:
-        """Show the messages of a branch, root to leaf; what is shown already stays in place."""
+    def show_thread(
+        self, messages: Sequence[Message], drafts: Sequence[Message] = (), note: str = ""
+    ) -> None:
+        """Show the messages of a branch, root to leaf; what is shown already stays in place.
+
+        `drafts` stand side by side in the place of the last message, which is one of them; `note`
+        is said above them.
+        """
         self.empty_state.hide()
         self.column.show()
         was_shown = {entry.message.id for entry in self._thread.entries}
-        same = self._thread.set_messages(messages)
+        drafts_top = self._find_drafts_top()
+        same = self._thread.set_messages(messages, drafts, note)
         known = {message.id for message in messages} & was_shown
         self._drop_views_from(same)
         if not known:
@@ -91,6 +105,10 @@ class Transcript(QWidget):
         self._fill_visible()
         if not known:
             self.column.go_to_end()
+            if drafts:
+                self._begin_at_drafts()
+        elif drafts_top is not None and messages[-1].id in self._views and not drafts:
+            self.column.put_at(self._views[messages[-1].id], drafts_top)
 
     def clear(self) -> None:
         """Show nothing."""
@@ -129,6 +147,43 @@ class Transcript(QWidget):
         self._fill_visible()
         self.column.go_to_end()
 
+    def add_drafts(self, user: Message | None, drafts: Sequence[Message], note: str = "") -> None:
+        """Add a message and several drafts of its reply; what followed their parent gives way."""
+        self.empty_state.hide()
+        self.column.show()
+        place = self._thread.place_for(user or drafts[0])
+        self._thread.truncate(place)
+        self._drop_views_from(place)
+        if user is not None:
+            self._thread.append(user)
+        self._thread.append_drafts(drafts, drafts[0].id, note)
+        self._realise_end()
+        self._fill_visible()
+        self.column.go_to_end()
+        self._begin_at_drafts()
+
+    def drafts(self) -> tuple[Message, ...]:
+        """The records of the drafts that stand side by side at the end, if any do."""
+        last = self._thread.entries[-1] if self._thread.entries else None
+        return tuple(entry.message for entry in last.drafts) if last is not None else ()
+
+    def _begin_at_drafts(self) -> None:
+        """Follow their growth only until their question, or they, are at the top."""
+        entries = self._thread.entries
+        views = [self._views.get(entry.message.id) for entry in entries[-2:]]
+        above, drafts = (None, *views)[-2:]
+        has_room = above is not None and above.height() < self.column.viewport().height() // 4
+        ceiling = above if has_room else drafts
+        if ceiling is not None:
+            self.column.set_ceiling(ceiling)
+
+    def _find_drafts_top(self) -> int | None:
+        """Where on the screen drafts begin that may give way to the one that is kept."""
+        view = (
+            self._views.get(self._thread.entries[-1].message.id) if self._thread.entries else None
+        )
+        return self.column.top_of(view) if isinstance(view, DraftsView) else None
+
     def _reopen(self, reply: Message) -> None:
         """A reply goes on where it ended."""
         place = self._thread.place(reply.id)
@@ -148,10 +203,14 @@ class Transcript(QWidget):
             entry.text = message.content
         entry.meter, entry.n_tokens = None, 0
         self._clocks.pop(message.id, None)
-        view = self._views.get(message.id)
+        view = self._find_view(message.id)
         if view is not None:
             view.update_entry()
-            self._refit(view)
+        holder = self._find_holder(message.id)
+        if isinstance(holder, DraftsView):
+            holder.update_state()
+        if holder is not None:
+            self._refit(holder)
 
     def append_text(self, run_id: str, piece: str, n_tokens: int) -> None:
         """Text of a reply arrived; `n_tokens` is the reply's count so far."""
@@ -161,7 +220,7 @@ class Transcript(QWidget):
         entry.text += piece
         entry.n_tokens = n_tokens
         entry.progress = ""
-        view = self._views.get(run_id)
+        view = self._find_view(run_id)
         if isinstance(view, ReplyView):
             view.append(piece)
             view.show_live()
@@ -183,10 +242,10 @@ class Transcript(QWidget):
         if entry is None or entry.progress == text:
             return
         entry.progress = text
-        view = self._views.get(run_id)
-        if isinstance(view, ReplyView):
+        view, holder = self._find_view(run_id), self._find_holder(run_id)
+        if isinstance(view, ReplyView) and holder is not None:
             view.show_live()
-            self._refit(view)
+            self._refit(holder)
 
     def set_meter(self, run_id: str, meter: Meter) -> None:
         """Live numbers of a reply."""
@@ -195,7 +254,7 @@ class Transcript(QWidget):
             return
         entry.meter = meter
         entry.progress = ""
-        view = self._views.get(run_id)
+        view = self._find_view(run_id)
         if isinstance(view, ReplyView):
             view.show_live()
 
@@ -205,10 +264,10 @@ class Transcript(QWidget):
         if entry is None or entry.is_unsaved == is_unsaved:
             return
         entry.is_unsaved = is_unsaved
-        view = self._views.get(message_id)
-        if isinstance(view, ReplyView):
+        view, holder = self._find_view(message_id), self._find_holder(message_id)
+        if isinstance(view, ReplyView) and holder is not None:
             view.show_unsaved()
-            self._refit(view)
+            self._refit(holder)
 
     # --- finding one's way ---
 
@@ -232,7 +291,9 @@ class Transcript(QWidget):
             self._thread.first = self._thread.last = place
             self._extend_down(6)
             self._extend_up(6)
-        self.column.go_to(self._views[message_id])
+        holder = self._find_holder(message_id)
+        if holder is not None:
+            self.column.go_to(holder)
         self._fill_visible()
 
     def messages(self) -> tuple[Message, ...]:
@@ -246,14 +307,41 @@ class Transcript(QWidget):
 
     # --- realising messages ---
 
+    def _find_holder(self, message_id: str) -> MessageView | None:
+        """The view in the column that shows a message, alone or among drafts."""
+        holder = self._thread.find_holder(message_id)
+        return self._views.get(holder.message.id) if holder is not None else None
+
+    def _find_view(self, message_id: str) -> UserCard | ReplyView | None:
+        """The view of one message."""
+        holder = self._find_holder(message_id)
+        return holder.find_reply(message_id) if isinstance(holder, DraftsView) else holder
+
+    def _make_drafts(self, entry: Entry) -> DraftsView:
+        view = DraftsView(self._formats, entry.drafts, entry.note, self.column.sheet)
+        view.kept.connect(self.draft_kept)
+        view.stopped.connect(self.stop_requested)
+        view.shown.connect(self.draft_shown)
+        view.retried.connect(self.retry_requested)
+        view.continued.connect(self.continue_requested)
+        view.link_clicked.connect(self.link_requested)
+        view.height_changed.connect(self._on_height_changed)
+        for card in view.cards:
+            card.reply.finished.connect(self._on_reply_finished)
+        self._views[entry.message.id] = view
+        return view
+
     def _make_view(self, entry: Entry) -> MessageView:
-        view: MessageView
+        if entry.drafts:
+            return self._make_drafts(entry)
+        view: UserCard | ReplyView
         if entry.message.role == "user":
             view = UserCard(self._formats, entry, self.column.sheet)
             view.edited.connect(self.edit_requested)
         else:
             view = ReplyView(self._formats, entry, self.column.sheet)
             view.retried.connect(self.retry_requested)
+            view.drafts_wanted.connect(self.drafts_requested)
             view.continued.connect(self.continue_requested)
             view.link_clicked.connect(self.link_requested)
             view.finished.connect(self._on_reply_finished)
@@ -354,7 +442,7 @@ class Transcript(QWidget):
 
     def _on_height_changed(self) -> None:
         sender = self.sender()
-        if isinstance(sender, (UserCard, ReplyView)):
+        if isinstance(sender, (UserCard, ReplyView, DraftsView)):
             self.column.changed(sender)
 
     def _on_reply_finished(self) -> None:
