@@ -18,7 +18,7 @@ from support.waiting import wait_for
 _QUERY = """
 SELECT u.conversation_id, u.content, r.status, r.finish_reason, r.error, r.statistics,
        r.content || coalesce((SELECT group_concat(text, '') FROM
-       (SELECT text FROM pieces WHERE message_id = r.id ORDER BY ordinal)), '')
+       (SELECT text FROM pieces WHERE message_id = r.id AND part = 'answer' ORDER BY ordinal)), '')
 FROM messages AS r JOIN messages AS u ON r.parent_id = u.id ORDER BY r.number
 """
 

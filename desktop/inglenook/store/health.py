@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 from inglenook.base.errors import StorageError
 from inglenook.store.database import Database
 from inglenook.store.schema import conversations, messages
-from inglenook.store.text import compute_checksum
+from inglenook.store.text import is_intact
 
 
 class DatabaseHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +57,13 @@ class Health:
 
 
 def _count_damaged(connection: Connection) -> int:
-    rows = connection.execute(select(messages.c.content, messages.c.checksum))
+    columns = messages.c
+    rows = connection.execute(
+        select(columns.content, columns.checksum, columns.reasoning, columns.reasoning_checksum)
+    )
     return sum(
-        not isinstance(content, str) or compute_checksum(content) != checksum
-        for content, checksum in rows
+        not (is_intact(content, checksum) and is_intact(reasoning, reasoning_checksum))
+        for content, checksum, reasoning, reasoning_checksum in rows
     )
 
 

@@ -7,7 +7,6 @@ then on.
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from typing import Any, Final
@@ -20,13 +19,14 @@ from inglenook.store.database import Database
 from inglenook.store.faults import not_found
 from inglenook.store.gate import Presence
 from inglenook.store.records import Message, Role, Statistics, Status
-from inglenook.store.rows import from_statistics, to_message, to_microseconds
+from inglenook.store.rows import Tail, from_statistics, to_message, to_microseconds
 from inglenook.store.schema import messages, pieces
-from inglenook.store.text import clean_text, compute_checksum
+from inglenook.store.text import clean_text, compute_checksum, is_intact
 from inglenook.store.tree import fetch_siblings, fetch_tree
 
 _BATCH: Final = 500
 _NO_STATISTICS: Final = Statistics()
+_NO_TAIL: Final = Tail()
 
 
 class Messages:
@@ -142,27 +142,24 @@ class Messages:
 
         return self._database.write(work)
 
-    def append_text(self, message_id: str, piece: str) -> None:
-        """Save the next piece of a reply. Costs as much as the piece, not as the reply.
+    def append_text(self, message_id: str, piece: str, *, reasoning: str = "") -> None:
+        """Save the next piece of a reply, and of its reasoning; costs as much as the pieces.
 
         Not synchronised at once: a crash of the app loses nothing, a power cut may lose the last
         pieces. Raises `StorageError` (not_found).
         """
-        text = clean_text(piece)
+        parts = [("reasoning", clean_text(reasoning)), ("answer", clean_text(piece))]
 
         def work(connection: Connection) -> None:
             last = select(func.max(pieces.c.ordinal)).where(pieces.c.message_id == message_id)
             ordinal = connection.scalar(last)
             if ordinal is None and not _exists(connection, message_id):
                 raise not_found("message")
-            connection.execute(
-                pieces.insert().values(
-                    message_id=message_id,
-                    ordinal=0 if ordinal is None else ordinal + 1,
-                    text=text,
-                    checksum=compute_checksum(text),
-                )
-            )
+            next_ordinal = 0 if ordinal is None else ordinal + 1
+            for part, text in parts:
+                if text:
+                    _insert_piece(connection, message_id, next_ordinal, part, text)
+                    next_ordinal += 1
 
         self._database.write(work, is_durable=False)
 
@@ -171,13 +168,14 @@ class Messages:
         message_id: str,
         *,
         content: str,
+        reasoning: str = "",
         status: Status,
         finish_reason: str = "",
         error: str = "",
         statistics: Statistics = _NO_STATISTICS,
     ) -> Message:
         """Write the end of a reply: its whole text and what it took, durably."""
-        text = clean_text(content)
+        text, thought = clean_text(content), clean_text(reasoning)
 
         def work(connection: Connection) -> Message:
             _change(
@@ -185,6 +183,8 @@ class Messages:
                 message_id,
                 content=text,
                 checksum=compute_checksum(text),
+                reasoning=thought,
+                reasoning_checksum=compute_checksum(thought),
                 status=status,
                 finish_reason=finish_reason,
                 error=clean_text(error),
@@ -329,33 +329,23 @@ def _fetch(
         rows = connection.execute(select(messages).where(messages.c.id.in_(batch))).mappings()
         for row in rows:
             tail = tails.get(row["id"], _NO_TAIL)
-            found[row["id"]] = to_message(row, tail.text, tail.is_intact, list_siblings(row["id"]))
+            found[row["id"]] = to_message(row, tail, list_siblings(row["id"]))
     return [found[message_id] for message_id in ids if message_id in found]
 
 
-@dataclass(frozen=True, slots=True)
-class _Tail:
-    """What was saved of a reply since it last ended."""
-
-    text: str = ""
-    is_intact: bool = True
-
-
-_NO_TAIL: Final = _Tail()
-
-
-def _fetch_tails(connection: Connection, ids: list[str]) -> dict[str, _Tail]:
+def _fetch_tails(connection: Connection, ids: list[str]) -> dict[str, Tail]:
     query = (
-        select(pieces.c.message_id, pieces.c.text, pieces.c.checksum)
+        select(pieces.c.message_id, pieces.c.text, pieces.c.checksum, pieces.c.part)
         .where(pieces.c.message_id.in_(ids))
         .order_by(pieces.c.message_id, pieces.c.ordinal)
     )
-    tails: dict[str, _Tail] = {}
+    tails: dict[str, Tail] = {}
     for message_id, rows in groupby(connection.execute(query), key=lambda row: str(row[0])):
-        parts = [(str(row[1]), row[2]) for row in rows]
-        tails[message_id] = _Tail(
-            "".join(text for text, _ in parts),
-            all(compute_checksum(text) == checksum for text, checksum in parts),
+        parts = [(str(row[1]), row[2], row[3]) for row in rows]
+        tails[message_id] = Tail(
+            "".join(text for text, _, part in parts if part != "reasoning"),
+            "".join(text for text, _, part in parts if part == "reasoning"),
+            all(compute_checksum(text) == checksum for text, checksum, _ in parts),
         )
     return tails
 
@@ -382,6 +372,8 @@ def _insert(
             role=role,
             content=text,
             checksum=compute_checksum(text),
+            reasoning="",
+            reasoning_checksum=compute_checksum(""),
             status=status,
             created_at=to_microseconds(now()),
             model_id=model_id,
@@ -402,18 +394,37 @@ def _change(connection: Connection, message_id: str, **values: object) -> None:
 
 
 def _interrupt(connection: Connection, message_id: str) -> None:
-    query = select(messages.c.content, messages.c.checksum).where(messages.c.id == message_id)
-    content, checksum = connection.execute(query).one()
+    columns = messages.c
+    query = select(
+        columns.content, columns.checksum, columns.reasoning, columns.reasoning_checksum
+    ).where(columns.id == message_id)
+    content, checksum, reasoning, reasoning_checksum = connection.execute(query).one()
     tail = _fetch_tails(connection, [message_id]).get(message_id, _NO_TAIL)
     values: dict[str, Any] = {"status": "interrupted", "finish_reason": "", "writer": ""}
-    if tail.is_intact and isinstance(content, str) and compute_checksum(content) == checksum:
+    if tail.is_intact and is_intact(content, checksum) and is_intact(reasoning, reasoning_checksum):
         values |= {
             "content": content + tail.text,
             "checksum": compute_checksum(tail.text, checksum),
+            "reasoning": reasoning + tail.reasoning,
+            "reasoning_checksum": compute_checksum(tail.reasoning, reasoning_checksum),
         }
         connection.execute(delete(pieces).where(pieces.c.message_id == message_id))
     # Text that rotted stays where it is, so that its checksum goes on telling of it.
     _change(connection, message_id, **values)
+
+
+def _insert_piece(
+    connection: Connection, message_id: str, ordinal: int, part: str, text: str
+) -> None:
+    connection.execute(
+        pieces.insert().values(
+            message_id=message_id,
+            ordinal=ordinal,
+            text=text,
+            checksum=compute_checksum(text),
+            part=part,
+        )
+    )
 
 
 def _show(

@@ -58,7 +58,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a conversation's tree.
 
     `sibling_ids` are the versions at this place, oldest first, with this one among them.
-    `is_intact` is False when the text does not match its checksum.
+    `reasoning` is what the model thought before `content`. `is_intact` is False when a text does
+    not match its checksum.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     parent_id: str | None
     role: Role
     content: str
+    reasoning: str = ""
     status: Status
     created_at: datetime
     model_id: str = ""

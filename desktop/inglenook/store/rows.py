@@ -6,6 +6,7 @@ a row: what cannot be understood gets a harmless value, and one bad row never hi
 
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -14,7 +15,7 @@ import msgspec
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import Value
 from inglenook.store.records import Conversation, Message, Role, Statistics, Status
-from inglenook.store.text import compute_checksum, show_stored
+from inglenook.store.text import is_intact, show_stored
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +63,27 @@ def to_conversation(row: Row) -> Conversation:
     )
 
 
-def to_message(row: Row, tail: str, tail_is_intact: bool, siblings: tuple[str, ...]) -> Message:
-    """Make a message out of a row of `messages` and the text of its pieces."""
-    content = row["content"]
-    text = content if isinstance(content, str) else ""
-    is_intact = isinstance(content, str) and compute_checksum(text) == row["checksum"]
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What was saved of a reply since it last ended: the text of its pieces."""
+
+    text: str = ""
+    reasoning: str = ""
+    is_intact: bool = True
+
+
+def to_message(row: Row, tail: Tail, siblings: tuple[str, ...]) -> Message:
+    """Make a message out of a row of `messages` and its pieces."""
+    text, text_is_intact = _read_text(row["content"], row["checksum"])
+    reasoning, reasoning_is_intact = _read_text(row["reasoning"], row["reasoning_checksum"])
     status, role = row["status"], row["role"]
     return Message(
         id=_to_text(row["id"]),
         conversation_id=_to_text(row["conversation_id"]),
         parent_id=None if row["parent_id"] is None else _to_text(row["parent_id"]),
         role=role if role in _ROLES else "assistant",
-        content=show_stored(text + tail),
+        content=show_stored(text + tail.text),
+        reasoning=show_stored(reasoning + tail.reasoning),
         status=status if status in _STATUSES else "interrupted",
         created_at=to_datetime(row["created_at"]),
         model_id=_to_text(row["model_id"]),
@@ -82,7 +92,7 @@ def to_message(row: Row, tail: str, tail_is_intact: bool, siblings: tuple[str, .
         error=_to_text(row["error"]),
         statistics=_to_statistics(row["statistics"]),
         sibling_ids=siblings,
-        is_intact=is_intact and tail_is_intact,
+        is_intact=text_is_intact and reasoning_is_intact and tail.is_intact,
     )
 
 
@@ -147,6 +157,11 @@ def _to_statistics(value: object) -> Statistics:
         return msgspec.json.decode(_to_text(value), type=Statistics)
     except (msgspec.MsgspecError, UnicodeError):
         return Statistics()
+
+
+def _read_text(value: object, checksum: object) -> tuple[str, bool]:
+    """A stored text, and whether it is what was stored."""
+    return value if isinstance(value, str) else "", is_intact(value, checksum)
 
 
 def _to_text(value: object) -> str:

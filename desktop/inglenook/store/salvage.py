@@ -119,7 +119,7 @@ def _transfer(copy: Path, fresh: Path) -> Salvaged:
 
 def _read_rows(source: sqlite3.Connection, table: Table) -> Iterator[tuple[Any, ...]]:
     """Read a table in the order of its row ids, past what cannot be read."""
-    names = ", ".join(column.name for column in table.columns)
+    names = ", ".join(_list_columns(source, table))
     query = f"SELECT rowid, {names} FROM {table.name} NOT INDEXED WHERE rowid >= ? ORDER BY rowid"  # noqa: S608
     start: int | None = 0
     while start is not None:
@@ -154,22 +154,32 @@ def _find_readable(source: sqlite3.Connection, name: str, start: int) -> int | N
     return None
 
 
+def _list_columns(source: sqlite3.Connection, table: Table) -> list[str]:
+    """Name the table's columns that the damaged database has; those of later versions follow."""
+    there = {row[1] for row in source.execute(f"PRAGMA table_info({table.name})")}
+    return [column.name for column in table.columns if not there or column.name in there]
+
+
 def _read_pieces(source: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
-    names = ", ".join(column.name for column in pieces.columns)
+    names = ", ".join(_list_columns(source, pieces))
     with suppress(sqlite3.DatabaseError):
         yield from source.execute(f"SELECT {names} FROM pieces")  # noqa: S608
 
 
 def _insert(target: sqlite3.Connection, table: Table, row: tuple[Any, ...]) -> None:
-    """Insert a row; one whose values make no sense for its columns is left out."""
+    """Insert a row; one whose values make no sense for its columns is left out.
+
+    A row of an older version lacks the last columns; they get their defaults.
+    """
     values = tuple(
         value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
         for value in row
     )
     # Text goes in as its bytes, so that what rotted stays as it is and its checksum tells of it.
     casts = ", ".join("CAST(? AS TEXT)" if isinstance(value, str) else "?" for value in row)
+    names = ", ".join(column.name for column in [*table.columns][: len(row)])
     with suppress(sqlite3.IntegrityError, sqlite3.InterfaceError):
-        target.execute(f"INSERT INTO {table.name} VALUES ({casts})", values)  # noqa: S608
+        target.execute(f"INSERT INTO {table.name} ({names}) VALUES ({casts})", values)  # noqa: S608
 
 
 def _mend(target: sqlite3.Connection) -> None:

@@ -3,7 +3,8 @@
 Times are whole microseconds since 1970 in UTC; truth values are 0 and 1. `messages.number` grows
 with every insert: it orders siblings, and is the row id that the search index points to. The text
 of a reply that is being written stands in `pieces` until the reply ends, so that saving a few
-tokens costs a few tokens, however long the reply is, and never touches what was saved before.
+tokens costs a few tokens, however long the reply is, and never touches what was saved before. A
+piece belongs to the reply's reasoning or to its answer; only answers are searched.
 """
 
 from typing import Final
@@ -63,6 +64,8 @@ messages = Table(
     Column("error", Text, nullable=False),
     Column("statistics", Text, nullable=False),
     Column("writer", Text, nullable=False),
+    Column("reasoning", Text, nullable=False),
+    Column("reasoning_checksum", BigInteger, nullable=False),
     CheckConstraint("role IN ('user', 'assistant')", name="role_is_known"),
     Index("messages_in_order", "conversation_id", "number", "id", "parent_id"),
     Index("messages_by_parent", "parent_id"),
@@ -76,6 +79,7 @@ pieces = Table(
     Column("ordinal", Integer, primary_key=True),
     Column("text", Text, nullable=False),
     Column("checksum", BigInteger, nullable=False),
+    Column("part", Text, nullable=False),
     sqlite_with_rowid=False,
 )
 

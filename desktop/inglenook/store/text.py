@@ -23,6 +23,11 @@ def compute_checksum(text: str, start: int = 0) -> int:
     return zlib.crc32(text.encode("utf-8", "surrogateescape"), start)
 
 
+def is_intact(text: object, checksum: object) -> bool:
+    """Whether what was read is text with this checksum."""
+    return isinstance(text, str) and compute_checksum(text) == checksum
+
+
 def decode_stored(data: bytes) -> str:
     """Decode what SQLite holds as text, whatever it is: bad bytes come as lone surrogates.
 

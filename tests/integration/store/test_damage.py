@@ -9,6 +9,7 @@ import pytest
 
 from inglenook.base.errors import StorageError
 from inglenook.base.paths import Profile
+from inglenook.store.file import HEAD
 from inglenook.store.store import Store
 from integration.store.damage import fill, overwrite, read_all, run_sql
 
@@ -26,7 +27,7 @@ def kept_files(path: Path) -> list[Path]:
 # --- C07 ---
 
 
-@pytest.mark.parametrize("version", [2, 999])
+@pytest.mark.parametrize("version", [HEAD + 1, 999])
 def test_C07_a_newer_database_is_refused_and_untouched(profile: Profile, version: int) -> None:
     fill(profile.database, 2)
     run_sql(profile.database, f"PRAGMA user_version = {version}")

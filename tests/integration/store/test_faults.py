@@ -18,6 +18,7 @@ import pytest
 from inglenook.base.errors import StorageError
 from inglenook.base.paths import Profile
 from inglenook.store import opening
+from inglenook.store.file import HEAD
 from inglenook.store.store import Store
 from inglenook.store.upgrade import MIGRATIONS, make_database, upgrade_database
 from integration.store.damage import CANARY, fill, read_all, run_sql
@@ -117,9 +118,10 @@ def make_next_version(folder: Path, body: str) -> Path:
         (folder / "migrations" / path.name).write_text(path.read_text())
     for path in (MIGRATIONS / "versions").glob("v*.py"):
         (versions / path.name).write_text(path.read_text())
-    (versions / "v0002_next.py").write_text(
+    (versions / f"v{HEAD + 1:04}_next.py").write_text(
         "from alembic import op\n"
-        "revision = '0002'\ndown_revision = '0001'\nbranch_labels = None\ndepends_on = None\n"
+        f"revision = '{HEAD + 1:04}'\ndown_revision = '{HEAD:04}'\n"
+        "branch_labels = None\ndepends_on = None\n"
         f"def upgrade() -> None:\n    {body}\n"
     )
     return folder / "migrations"
@@ -130,15 +132,15 @@ def test_C06_a_migration_backs_up_and_keeps_every_row(profile: Profile, tmp_path
     migrations = make_next_version(
         tmp_path, "op.execute(\"ALTER TABLE conversations ADD COLUMN mood TEXT DEFAULT 'calm'\")"
     )
-    backup = upgrade_database(profile.database, 1, migrations=migrations, head=2)
+    backup = upgrade_database(profile.database, HEAD, migrations=migrations, head=HEAD + 1)
     assert backup is not None
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     with closing(sqlite3.connect(profile.database)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (HEAD + 1,)
         moods = connection.execute("SELECT count(*) FROM conversations WHERE mood='calm'")
         assert moods.fetchone() == (4,)
     with closing(sqlite3.connect(backup)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (HEAD,)
         assert connection.execute("SELECT count(*) FROM messages").fetchone() == (24,)
 
 
@@ -148,7 +150,7 @@ def test_C06_a_migration_that_fails_leaves_the_old_schema(profile: Profile, tmp_
         tmp_path, "op.execute('ALTER TABLE messages DROP COLUMN error'); op.execute('nonsense')"
     )
     with pytest.raises(StorageError):
-        upgrade_database(profile.database, 1, migrations=migrations, head=2)
+        upgrade_database(profile.database, HEAD, migrations=migrations, head=HEAD + 1)
     store = Store.open(profile.database)
     assert read_all(store) == texts
     store.close()
@@ -168,7 +170,7 @@ def test_C06_killed_at_any_moment_a_database_is_old_or_new(profile: Profile) -> 
         subprocess.run([sys.executable, "-c", script, str(path), str(0.05 * step)], timeout=60)
         if path.exists():
             with closing(sqlite3.connect(path)) as connection:
-                assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+                assert connection.execute("PRAGMA user_version").fetchone() == (HEAD,)
         else:
             make_database(path)
 
@@ -311,4 +313,4 @@ def test_the_schema_on_disk_is_the_schema_in_code(profile: Profile) -> None:
                 row[1] for row in connection.execute(f"PRAGMA index_list({name})") if row[3] == "c"
             }
             assert indexes == {str(index.name) for index in table.indexes}
-    run_sql(profile.database, "PRAGMA user_version = 1")
+    run_sql(profile.database, f"PRAGMA user_version = {HEAD}")
