@@ -140,6 +140,18 @@ def describe_engine(engine: dict[str, Any]) -> str:
     )
 
 
+def describe_placement(engine: dict[str, Any]) -> str:
+    """Why the built-in model runs where it does, where that needs saying."""
+    return str(engine.get("loaded", {}).get("placement_note", ""))
+
+
+def describe_device(device: dict[str, Any]) -> str:
+    """A compute device and its memory, as the library reports it."""
+    free, whole = device["memory_free_bytes"], device["memory_total_bytes"]
+    memory = f", {describe_size(free)} of {describe_size(whole)} free" if whole else ""
+    return f"{device['name']}: {device['description']}{memory}"
+
+
 def count_threads(n: int) -> str:
     """A number of threads in words."""
     return "1 thread" if n == 1 else f"{n} threads"
@@ -161,7 +173,8 @@ def show(output: Output, report: dict[str, Any]) -> None:
             ("memory", f"{describe_size(free)} of {describe_size(whole)} free"),
             ("disk", f"{describe_size(machine['disk_free_bytes'])} free"),
             ("engine", engine["problem"] or describe_engine(engine)),
-            *(("device", f"{one['name']}: {one['description']}") for one in engine["devices"]),
+            *([("placement", note)] if (note := describe_placement(engine)) else []),
+            *(("device", describe_device(one)) for one in engine["devices"]),
             *report["paths"].items(),
             ("health", health),
             *(("model", f"{one['id']}: {one['problem'] or 'ok'}") for one in report["models"]),

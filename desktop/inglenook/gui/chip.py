@@ -27,7 +27,13 @@ from PySide6.QtWidgets import (
 
 from inglenook.gui.icons import draw_pixmap
 from inglenook.gui.theme import SMALL_PX, TEXT_PX, Theme
-from inglenook.gui.widgets import draw_focus_ring, make_button, make_label, make_line
+from inglenook.gui.widgets import (
+    draw_focus_ring,
+    make_button,
+    make_label,
+    make_line,
+    make_plain_tooltip,
+)
 
 type ChipPhase = Literal["ready", "loading", "idle", "problem"]
 
@@ -36,13 +42,17 @@ _LAMPS = {"ready": "moss", "loading": "ember", "idle": "quiet", "problem": "bric
 
 @dataclass(frozen=True, slots=True)
 class ChipState:
-    """What the chip shows. `fraction` is the progress of a load, 0.0 to 1.0."""
+    """What the chip shows. `fraction` is the progress of a load, 0.0 to 1.0.
+
+    `note` says why a loaded model runs where it does, where that is not as one may expect it.
+    """
 
     name: str
     details: str = ""
     phase: ChipPhase = "idle"
     fraction: float = 0.0
     problem: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ class ModelChip(QAbstractButton):
         self.setAccessibleName(
             self.tr("Model: {name}").replace("{name}", f"{state.name}, {state.details}, {said}")
         )
-        self.setToolTip("" if state.phase == "ready" else said)
+        self.setToolTip(make_plain_tooltip(state.note if state.phase == "ready" else said))
         self.updateGeometry()
         self.update()
 

@@ -158,6 +158,9 @@ class Inspector(QFrame):
         self.layers.set_value(
             f"{loaded.n_layers_gpu} / {loaded.n_layers + 1}" if loaded is not None else None
         )
+        note = loaded.placement_note if loaded is not None else ""
+        self.placement.setText(note)
+        self.placement.setVisible(bool(note))
         self.threads.set_value(str(loaded.n_threads) if loaded else None)
         self.backend.set_value(ready.backend if ready is not None else None)
 
@@ -244,6 +247,9 @@ class Inspector(QFrame):
             self.tr("Layers on the GPU"),
             self.tr("As the engine reports it; the output layer counts as one."),
         )
+        self.placement = make_label("", "small", wraps=True)
+        self.placement.hide()
+        self._column.addWidget(self.placement)
         self.threads = self._add(
             self.tr("Threads"),
             self.tr("Processor threads that write the reply; chosen anew while it runs."),

@@ -91,7 +91,8 @@ class ModelChooser(QObject):
         loaded = state.loaded
         if loaded is not None and loaded.model_id == model_id:
             kind = loaded.quantisation or model.quantisation
-            return ChipState(model.name, _join(kind, loaded.device), "ready")
+            where = _join(kind, loaded.device)
+            return ChipState(model.name, where, "ready", note=loaded.placement_note)
         if model.problem:
             return ChipState(model.name, model.quantisation, "problem", problem=model.problem)
         if state.phase in {"loading", "starting"} and self._is_loading(model_id):

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from PySide6.QtTest import QTest
 
@@ -182,6 +183,20 @@ def test_the_chip_tells_the_model_and_where_it_runs(kit: WindowKit) -> None:
     state = kit.window.chat_page.chip.state
     assert state.name == "Inglenook Guide"
     assert state.details.endswith("CPU")
+
+
+def test_chip_and_inspector_say_why_a_model_runs_where_it_does(kit: WindowKit) -> None:
+    chip, inspector = kit.window.chat_page.chip, kit.window.inspector
+    wait_until(lambda: chip.state.phase == "ready")
+    assert chip.toolTip() == ""
+    assert inspector.placement.isHidden()
+    note = "It runs on the CPU: measured 2.1 times as fast as the GPU here."
+    loaded = kit.engine.state.loaded
+    assert loaded is not None
+    kit.engine._publish(msgspec.structs.replace(loaded, placement_note=note))
+    wait_until(lambda: note in chip.toolTip())
+    assert inspector.placement.text() == note
+    assert not inspector.placement.isHidden()
 
 
 def test_another_model_is_chosen_in_the_popup(kit: WindowKit, tmp_path: Path) -> None:
