@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import inglenook.app
+import inglenook.chat.marks
 from inglenook.app import App, open_app
 from inglenook.base.events import EventHub
 from inglenook.chat.events import MessageFinished
@@ -34,6 +35,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """The whole app below the window, with a real engine."""
     mask = os.umask(0o077)
     monkeypatch.setattr(inglenook.app, "_make_engine", make_tireless)
+    monkeypatch.setattr(inglenook.chat.marks, "MAX_BREAKS", 1_000_000)
     with open_app(tmp_path / "home") as opened:
         opened.settings.set("engine.threads", 1)
         yield opened

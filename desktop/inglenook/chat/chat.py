@@ -26,10 +26,24 @@ from inglenook.chat.drafts import check_drafts, is_freer, spread_sampling
 from inglenook.chat.events import ConversationsChanged, MessageStarted
 from inglenook.chat.journal import FLUSH_S, Journal
 from inglenook.chat.marks import ModelLibrary, ModelMarks
-from inglenook.chat.options import ReplyOptions, choose_max_tokens, make_load, make_sampling
+from inglenook.chat.options import (
+    ReplyOptions,
+    choose_max_tokens,
+    choose_stops,
+    make_load,
+    make_sampling,
+)
+from inglenook.chat.placement import Placements
 from inglenook.chat.prompt import build_prompt, make_title
 from inglenook.engine.machine import is_on_battery
-from inglenook.engine.protocol import Generate, Load, PromptMessage, ReadAhead
+from inglenook.engine.protocol import (
+    Generate,
+    Load,
+    PromptMessage,
+    ReadAhead,
+    Restart,
+    Unload,
+)
 from inglenook.engine.seam import Engine
 from inglenook.engine.snapshots import remove_scopes
 from inglenook.store.records import Conversation, Message
@@ -88,11 +102,13 @@ class Chat:
         self._purger: threading.Thread | None = None
         self._engine = engine
         self._dispatcher = Dispatcher(engine, hub.publish)
+        self._placements = Placements(settings)
         self._journal = Journal(store, hub.publish, self._dispatcher.stop, flush_s=flush_s)
         # The journal hears first: when others hear that a run ended, its text is in good hands.
         self._unsubscribe = (
             hub.subscribe(self._journal.take),
             hub.subscribe(self._dispatcher.take),
+            hub.subscribe(self._placements.take),
             hub.subscribe(ModelMarks(library).take),
         )
 
@@ -229,6 +245,41 @@ class Chat:
         """Load a model before its first prompt. Raises `ModelError`."""
         self._dispatcher.warm_up(self._make_load(self._find_model(model_id)))
 
+    def load_again(self, model_id: str) -> None:
+        """Load a model anew, as the settings say. Raises `ModelError`, `UsageError`."""
+        self._placements.forget(model_id)
+        self._load_anew(model_id)
+
+    def load_without_gpu(self, model_id: str) -> None:
+        """Load a model on the CPU, for this session. Raises `ModelError`, `UsageError`."""
+        self._placements.leave_gpu(model_id)
+        self._load_anew(model_id)
+
+    def load_shortened(self, model_id: str, n_ctx: int) -> None:
+        """Load a model with so long a context, for this session. Raises as `load_again` does."""
+        self._placements.shorten(model_id, n_ctx)
+        self._load_anew(model_id)
+
+    def continue_without_gpu(self, message_id: str) -> Started:
+        """Let a reply that a graphics card cut off go on on the CPU."""
+        message = self._store.get_message(message_id)
+        conversation = self._store.get_conversation(message.conversation_id)
+        self._placements.leave_gpu(self._find_model(self._name_model(conversation)).id)
+        return self.continue_reply(message_id)
+
+    def restart_engine(self) -> None:
+        """End an engine that does not get on; what it was writing is kept and can go on."""
+        self._engine.submit(Restart())
+
+    def _load_anew(self, model_id: str) -> None:
+        load = self._make_load(self._find_model(model_id))
+        if self.live_runs():
+            raise UsageError(
+                "A reply is being written.", "Stop it first, or wait for it.", code="reply_running"
+            )
+        self._engine.submit(Unload())
+        self._dispatcher.warm_up(load)
+
     def delete_forever(self, conversation_id: str) -> None:
         """Erase a conversation, and what the engine keeps of it on the disk."""
         self._store.delete_forever(conversation_id)
@@ -307,7 +358,8 @@ class Chat:
         return False
 
     def _make_load(self, model: InstalledModel) -> Load:
-        return make_load(model, self._settings, self._snapshot_folder)
+        load = make_load(model, self._settings, self._snapshot_folder)
+        return self._placements.apply(load)
 
     def _begin_more(
         self, origin: str, message_id: str, n_replies: int, options: ReplyOptions
@@ -356,6 +408,7 @@ class Chat:
                 messages=messages,
                 sampling=drawn,
                 max_tokens=choose_max_tokens(options, self._settings),
+                stop=choose_stops(self._settings),
                 continue_last=is_continued,
                 scope=conversation.id,
             )

@@ -9,7 +9,7 @@ from inglenook.engine.protocol import Failed, Finished, Timings, Usage
 from inglenook.store.records import Statistics, Status
 
 _NOTHING: Final = Statistics()
-_CUT_OFF: Final = frozenset({"engine_died", "engine_hung"})
+_CUT_OFF: Final = frozenset({"engine_died", "engine_hung", "gpu_out_of_memory", "gpu_lost"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ class Death:
     loads: tuple[Load, ...]
     counts_asked: tuple[str, ...]
     counts: bool
-    """Whether it counts towards a crash loop: a child that we ended for a stop does not."""
+    """Whether it counts towards a crash loop: a child that we ended for a stop does not, nor one
+    whose graphics card failed, for the next one may do without."""
 
     @property
     def message(self) -> str:
@@ -346,7 +347,8 @@ class Child:
             runs=tuple(self._runs.values()),
             loads=tuple(self._loads),
             counts_asked=tuple(self._counts),
-            counts=self._killed_as not in {"deaf", "closed", "restarted"},
+            counts=self._killed_as not in {"deaf", "closed", "restarted"}
+            and code not in {"gpu_out_of_memory", "gpu_lost"},
         )
 
 
