@@ -373,6 +373,26 @@ _DECLARED: Final = (
         optional=True,
     ),
     _setting(
+        "replies.reasoning",
+        str,
+        "automatic",
+        "Reasoning",
+        "Whether models that can do both think before they answer; automatic does as the model "
+        "is made to.",
+        choices=("automatic", "on", "off"),
+    ),
+    _setting(
+        "replies.reasoning_budget",
+        int,
+        None,
+        "Longest reasoning",
+        "In tokens, after which the answer has to begin; automatic lets a model think until it "
+        "is done.",
+        minimum=0,
+        maximum=1_000_000,
+        optional=True,
+    ),
+    _setting(
         "replies.seed",
         int,
         None,

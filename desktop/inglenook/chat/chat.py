@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,13 +24,15 @@ from inglenook.base.records import InstalledModel
 from inglenook.base.settings import Settings
 from inglenook.chat.dispatch import Dispatcher
 from inglenook.chat.drafts import check_drafts, is_freer, spread_sampling
-from inglenook.chat.events import ConversationsChanged, MessageStarted
+from inglenook.chat.events import ConversationsChanged, MessageFinished, MessageStarted
 from inglenook.chat.journal import FLUSH_S, Journal
 from inglenook.chat.marks import ModelLibrary, ModelMarks
 from inglenook.chat.options import (
     ReplyOptions,
     choose_max_tokens,
+    choose_reasoning_budget,
     choose_stops,
+    choose_thinking,
     make_load,
     make_sampling,
 )
@@ -110,6 +113,7 @@ class Chat:
             hub.subscribe(self._dispatcher.take),
             hub.subscribe(self._placements.take),
             hub.subscribe(ModelMarks(library).take),
+            hub.subscribe(self._take_end),
         )
 
     # --- replies ---
@@ -214,7 +218,7 @@ class Chat:
             conversation = self._store.get_conversation(message.conversation_id)
             model = self._find_model(self._name_model(conversation))
             reply = self._insist(self._store.reopen_reply, message.id)
-            is_continued = bool(reply.content)
+            is_continued = bool(reply.content or reply.reasoning)
             return self._begin("continue", user, [reply], model, options, is_continued=is_continued)
 
     def stop(self, run_id: str) -> None:
@@ -302,7 +306,13 @@ class Chat:
         messages = build_prompt(system, thread)
         if draft.strip():
             messages += (PromptMessage("user", draft),)
-        self._engine.submit(ReadAhead(messages=messages, scope=conversation_id or ""))
+        self._engine.submit(
+            ReadAhead(
+                messages=messages,
+                scope=conversation_id or "",
+                thinks=choose_thinking(_SETTINGS_ONLY, self._settings),
+            )
+        )
 
     def recover(self, *, keep_trash: timedelta = TRASH_KEPT) -> tuple[str, ...]:
         """Mark the replies that a crash cut off, and begin to empty the trash of what is too old.
@@ -357,6 +367,15 @@ class Chat:
             return error.code == "not_found"
         return False
 
+    def _take_end(self, event: object) -> None:
+        """Let an answer be read again without the reasoning before it, while a person reads it.
+
+        The next prompt will not hold the reasoning, so what is in memory ends where it begins.
+        """
+        if isinstance(event, MessageFinished) and event.message.reasoning:
+            with suppress(StorageError):
+                self.read_ahead(event.message.conversation_id, "")
+
     def _make_load(self, model: InstalledModel) -> Load:
         load = make_load(model, self._settings, self._snapshot_folder)
         return self._placements.apply(load)
@@ -400,7 +419,9 @@ class Chat:
         conversation = self._store.get_conversation(reply.conversation_id)
         if not thread:
             thread = self._store.thread(conversation.id, reply.id if is_continued else user.id)
-        messages = build_prompt(self._choose_system_prompt(conversation, options), thread)
+        messages = build_prompt(
+            self._choose_system_prompt(conversation, options), thread, is_continued=is_continued
+        )
         sampling = make_sampling(options, self._settings)
         generates = [
             Generate(
@@ -411,6 +432,8 @@ class Chat:
                 stop=choose_stops(self._settings),
                 continue_last=is_continued,
                 scope=conversation.id,
+                thinks=choose_thinking(options, self._settings),
+                reasoning_budget=choose_reasoning_budget(options, self._settings),
             )
             for each, drawn in zip(replies, spread_sampling(sampling, len(replies)), strict=True)
         ]

@@ -15,7 +15,7 @@ from typing import Final
 from inglenook.base.errors import StorageError
 from inglenook.chat.endings import Ending, describe_ending, join_statistics
 from inglenook.chat.events import MessageFinished, NotSaved, SavedAgain
-from inglenook.engine.protocol import Failed, Finished, Text
+from inglenook.engine.protocol import Failed, Finished, Part, Text
 from inglenook.store.records import Message, Statistics
 from inglenook.store.store import Store
 
@@ -32,8 +32,9 @@ class _Run:
 
     id: str
     base: str
+    base_reasoning: str
     statistics: Statistics
-    pieces: list[str] = field(default_factory=list)
+    pieces: list[tuple[Part, str]] = field(default_factory=list)
     n_saved: int = 0
     due_at: float | None = None
     ending: Ending | None = None
@@ -67,7 +68,7 @@ class Journal:
     def open(self, reply: Message) -> None:
         """Expect text for this reply, which follows what it holds already."""
         with self._changed:
-            self._runs[reply.id] = _Run(reply.id, reply.content, reply.statistics)
+            self._runs[reply.id] = _Run(reply.id, reply.content, reply.reasoning, reply.statistics)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="journal", daemon=True)
                 self._thread.start()
@@ -114,7 +115,7 @@ class Journal:
             run = self._runs.get(event.run_id)
             if run is None or run.ending is not None:
                 return
-            run.pieces.append(event.piece)
+            run.pieces.append((event.part, event.piece))
             if run.due_at is None:
                 run.due_at = time.monotonic() + self._flush_s
                 self._changed.notify_all()
@@ -168,16 +169,19 @@ class Journal:
             if run.ending is not None:
                 return  # it ended just now, and is due with its whole text
             n_pieces = len(run.pieces)
-            text = "".join(run.pieces[run.n_saved :])
+            pieces = run.pieces[run.n_saved :]
             run.due_at = None  # what comes from here on sets a new time
-        self._store.append_text(run.id, text)
+        self._store.append_text(
+            run.id, _join(pieces, "answer"), reasoning=_join(pieces, "reasoning")
+        )
         run.n_saved = n_pieces
         self._tell_saved(run)
 
     def _finish(self, run: _Run, ending: Ending) -> None:
         message = self._store.finish_message(
             run.id,
-            content=run.base + "".join(run.pieces),
+            content=run.base + _join(run.pieces, "answer"),
+            reasoning=run.base_reasoning + _join(run.pieces, "reasoning"),
             status=ending.status,
             finish_reason=ending.finish_reason,
             error=ending.error,
@@ -217,3 +221,7 @@ class Journal:
     def _tell_lost(self) -> None:
         if self._runs:
             log.error("%d replies could not be saved before the end", len(self._runs))
+
+
+def _join(pieces: list[tuple[Part, str]], wanted: Part) -> str:
+    return "".join(text for part, text in pieces if part == wanted)

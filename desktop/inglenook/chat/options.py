@@ -20,6 +20,8 @@ class ReplyOptions:
     temperature: float | None = None
     seed: int | None = None
     system_prompt: str | None = None
+    thinks: bool | None = None
+    reasoning_budget: int | None = None
 
 
 _CONTEST_FILE: Final = "weak-gpu.json"
@@ -105,6 +107,18 @@ def choose_stops(settings: Settings) -> tuple[str, ...]:
     """Say before which texts a reply ends."""
     lines = read_lines(settings.get("replies.stop"))
     return tuple(line.replace("\\n", "\n").replace("\\t", "\t") for line in lines)
+
+
+def choose_thinking(options: ReplyOptions, settings: Settings) -> bool | None:
+    """Say whether the model thinks first; None is as the model is made to."""
+    chosen = {"on": True, "off": False}.get(settings.get("replies.reasoning"))
+    return chosen if options.thinks is None else options.thinks
+
+
+def choose_reasoning_budget(options: ReplyOptions, settings: Settings) -> int | None:
+    """Say how many tokens the model may think; None is until it is done."""
+    chosen: int | None = settings.get("replies.reasoning_budget")
+    return chosen if options.reasoning_budget is None else options.reasoning_budget
 
 
 def choose_max_tokens(options: ReplyOptions, settings: Settings) -> int | None:

@@ -11,17 +11,23 @@ TITLE_LENGTH: Final = 48
 _MARKUP: Final = re.compile(r"^[\s#>*\-`_~|=+]+|[*_`~]{1,3}")
 
 
-def build_prompt(system_prompt: str, thread: Sequence[Message]) -> tuple[PromptMessage, ...]:
+def build_prompt(
+    system_prompt: str, thread: Sequence[Message], *, is_continued: bool = False
+) -> tuple[PromptMessage, ...]:
     """Build what the model is told: the system prompt, then every message of the thread.
 
     Nothing is left out for its length: a prompt that does not fit is the engine's to refuse. A
     reply without text, which failed before its first token, is not part of the conversation; the
-    user's messages around it are joined, for many templates want the roles to take turns.
+    user's messages around it are joined, for many templates want the roles to take turns. What was
+    thought is not said again, but for the last reply's where that goes on.
     """
     prompt: list[PromptMessage] = []
     if system_prompt.strip():
         prompt.append(PromptMessage("system", system_prompt))
     for message in thread:
+        if is_continued and message is thread[-1]:
+            prompt.append(PromptMessage(message.role, message.content, message.reasoning))
+            continue
         if message.role == "assistant" and not message.content:
             continue
         last = prompt[-1] if prompt else None
