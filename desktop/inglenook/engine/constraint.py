@@ -155,12 +155,17 @@ class ConstrainedSampler:
             return self._sampler.sample(context, index)
         if self._matcher.is_final:
             return self._table.ends[0] if self._table.ends else NO_TOKEN
-        logits = context.read_logits(index)
-        self._candidates.fill(logits)
-        self._candidates.apply(self._sampler)
-        token = self._candidates.get_selected()
-        if token is None or not self._take(token):
-            token = self._draw_again(logits)
+        # A token that is refused must not be remembered by the penalties.
+        before = self._sampler.clone() if self._sampler.has_memory else None
+        token = self._sampler.sample(context, index)
+        if self._take(token):
+            if before is not None:
+                before.close()
+            return token
+        if before is not None:
+            self._sampler.close()
+            self._sampler = before
+        token = self._draw_again(context.read_logits(index))
         self._sampler.accept([token])
         return token
 

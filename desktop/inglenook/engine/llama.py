@@ -589,13 +589,14 @@ class Candidates:
         self._ids = view.cast("i")[0::3]
         self._logits = view.cast("f")[1::3]
         self._chances = view.cast("f")[2::3]
-        self._all_ids = memoryview(array("i", range(capacity)))
+        self._ids[:] = memoryview(array("i", range(capacity)))
+        self._all_ids = bytes(self._room)
         data = ctypes.cast(self._room, native.llama_token_data_p)
         self._array = native.llama_token_data_array(data, 0, -1, False)
 
     def fill(self, logits: "memoryview[float]") -> None:
         """Take every token of the vocabulary; `logits` in order of the ids."""
-        self._ids[:] = self._all_ids
+        ctypes.memmove(self._room, self._all_ids, len(self._all_ids))
         self._logits[:] = logits
         self._array.size, self._array.selected, self._array.sorted = len(logits), -1, False
 
@@ -633,9 +634,12 @@ class Sampler:
         self.handle = native.llama_sampler_chain_init(params)
         if not self.handle:
             raise NativeError("make sampler chain")
+        self.has_memory = False
+        """Whether what was accepted changes what is drawn later."""
 
     def add(self, name: str, *values: Any) -> None:
         """Append `llama_sampler_init_<name>(*values)`; NULL would crash later, so it raises."""
+        self.has_memory = self.has_memory or name in {"penalties", "dry"}
         link = getattr(native, f"llama_sampler_init_{name}")(*values)
         if not link:
             raise NativeError(f"make sampler {name}")
@@ -653,6 +657,15 @@ class Sampler:
         for i, (token, bias) in enumerate(pairs):
             array[i].token, array[i].bias = token, bias
         self.add("logit_bias", n_vocab, len(pairs), array)
+
+    def clone(self) -> "Sampler":
+        """Another chain in the same state."""
+        twin = object.__new__(Sampler)
+        twin.handle = native.llama_sampler_clone(self.handle)
+        if not twin.handle:
+            raise NativeError("clone sampler chain")
+        twin.has_memory = self.has_memory
+        return twin
 
     def sample(self, context: Context, index: int) -> int:
         """Draw and accept the token after the batch's token at `index`."""

@@ -236,6 +236,10 @@ class _Stack:
         self.parent = parent
 
 
+type _Place = tuple[int, _Stack | None]
+"""A node, and where its rule returns to."""
+
+
 class State:
     """One place in a text: all stacks that are possible there. Compared by identity."""
 
@@ -262,6 +266,7 @@ class Matcher:
         self._program = program
         self._stacks: dict[tuple[int, _Stack | None], _Stack] = {}
         self._states: dict[frozenset[_Stack | None], State] = {}
+        self._closed: dict[tuple[_Place, ...], State] = {}
         self._n_remembered = 0
         self.state = self._close([(program.root, None)])
 
@@ -300,6 +305,7 @@ class Matcher:
         self._n_remembered = 0
         self._stacks.clear()
         self._states.clear()
+        self._closed.clear()
         state = self.state
         self.state = State(state.stacks, state.first_bytes, is_complete=state.is_complete)
 
@@ -308,19 +314,22 @@ class Matcher:
         bit = 1 << byte
         found: State | None = None
         if state.first_bytes & bit:
-            found = self._close(
-                [(followers[s.node][0], s.parent) for s in state.stacks if masks[s.node] & bit]
+            places = tuple(
+                (followers[s.node][0], s.parent) for s in state.stacks if masks[s.node] & bit
             )
+            found = self._closed.get(places)
+            if found is None:
+                found = self._closed[places] = self._close(list(places))
         self._n_remembered += 1
         state.steps[byte] = found
         return found
 
-    def _close(self, todo: list[tuple[int, _Stack | None]]) -> State:
+    def _close(self, todo: list[_Place]) -> State:
         """Follow calls, splits and returns until every stack waits for a byte."""
         program = self._program
         masks, followers, is_call = program.masks, program.followers, program.is_call
         found: set[_Stack | None] = set()  # None: the text may end.
-        seen: set[tuple[int, _Stack | None]] = set()
+        seen: set[_Place] = set()
         first_bytes = 0
         while todo:
             place = todo.pop()
