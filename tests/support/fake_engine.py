@@ -115,7 +115,7 @@ class FakeEngine:
             elif isinstance(command, Generate):
                 # A reply that is continued runs again under the same id.
                 self._cancelled.discard(command.run_id)
-            elif isinstance(command, Unload | Load | Shutdown):
+            elif isinstance(command, Unload | Shutdown) or self._is_other_model(command):
                 self._cancelled.update(c.run_id for c in self.commands if isinstance(c, Generate))
             if not isinstance(command, Cancel):
                 self._queue.append(command)
@@ -134,6 +134,11 @@ class FakeEngine:
             self._thread.join(timeout=3)
         for writer in self._writers:
             writer.join(timeout=3)
+
+    def _is_other_model(self, command: Command) -> bool:
+        """Whether a command loads another model than the one before; the same costs nothing."""
+        loads = [c for c in self.commands if isinstance(c, Load)]
+        return isinstance(command, Load) and loads[-2:] != [command] * 2
 
     # --- the thread ---
 

@@ -74,6 +74,7 @@ def open_window(
     load_failures: dict[str, LoadFailed] | None = None,
     load_s: float = 0.0,
     n_ctx: int = 4096,
+    is_parallel: bool = False,
 ) -> Iterator[WindowKit]:
     """Open a window on a profile; closes all that belongs to it."""
     engines: list[FakeEngine] = []
@@ -85,6 +86,7 @@ def open_window(
             load_failures=load_failures,
             load_s=load_s,
             n_ctx=n_ctx,
+            is_parallel=is_parallel,
         )
         engines.append(engine)
         return engine

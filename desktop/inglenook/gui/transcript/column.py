@@ -231,7 +231,7 @@ class MessageColumn(QScrollArea):
         """How far one is taken along at most."""
         if self._ceiling is None:
             return self.verticalScrollBar().maximum()
-        return max(0, self._ceiling.y() - self._theme.px(_TOP_PX) // 2)
+        return max(0, self._ceiling.y() - self._theme.px(_TOP_PX))
 
     def put_at(self, view: QWidget, top: int) -> None:
         """Have a view's top stand so far below the upper edge, if there is text enough."""
