@@ -21,6 +21,9 @@ from inglenook.store.records import Message
 @click.option("--temperature", type=float, metavar="T", help="0 always takes the likeliest token.")
 @click.option("--seed", type=int, metavar="S", help="The same seed and prompt give the same reply.")
 @click.option("--system", metavar="TEXT", help="Said to the model first.")
+@click.option("--think/--no-think", "thinks", default=None, help="Whether the model thinks first.")
+@click.option("--reasoning-budget", type=int, metavar="N", help="The longest reasoning, in tokens.")
+@click.option("--show-reasoning", is_flag=True, help="Show on stderr what the model thinks.")
 def ask(
     common: Common,
     question: tuple[str, ...],
@@ -29,6 +32,9 @@ def ask(
     temperature: float | None,
     seed: int | None,
     system: str | None,
+    thinks: bool | None,
+    reasoning_budget: int | None,
+    show_reasoning: bool,
 ) -> int:
     """Ask once; the reply goes to stdout.
 
@@ -37,7 +43,12 @@ def ask(
     """
     options = check_options(
         ReplyOptions(
-            max_tokens=max_tokens, temperature=temperature, seed=seed, system_prompt=system
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
+            system_prompt=system,
+            thinks=thinks,
+            reasoning_budget=reasoning_budget,
         )
     )
     prompt = join_prompt(" ".join(question), read_piped(has_question=bool(question)))
@@ -48,7 +59,12 @@ def ask(
     with common.open_app() as app:
         model_id = app.library.find(model).id if model else None
         with TerminalConversation(app, model_id, options) as conversation:
-            show_reply(common.output, conversation, lambda: conversation.send(prompt))
+            show_reply(
+                common.output,
+                conversation,
+                lambda: conversation.send(prompt),
+                shows_reasoning=show_reasoning,
+            )
             reply = conversation.get_last()
             if common.output.is_json:
                 common.output.document(describe_reply(reply))
@@ -57,7 +73,7 @@ def ask(
 
 def check_options(options: ReplyOptions) -> ReplyOptions:
     """Hold the options to the ranges of the settings that they stand in for."""
-    for key in ("max_tokens", "temperature", "seed"):
+    for key in ("max_tokens", "temperature", "seed", "reasoning_budget"):
         SETTINGS[f"replies.{key}"].check(getattr(options, key))
     return options
 
@@ -84,11 +100,14 @@ def describe_reply(reply: Message) -> dict[str, object]:
     numbers = reply.statistics
     return {
         "text": reply.content,
+        "reasoning": reply.reasoning,
         "model": reply.model_id,
         "finish_reason": reply.finish_reason,
         "prompt_tokens": numbers.prompt_tokens,
         "cached_tokens": numbers.cached_tokens,
         "output_tokens": numbers.output_tokens,
+        "reasoning_tokens": numbers.reasoning_tokens,
+        "reasoning_s": numbers.reasoning_s,
         "ttft_s": numbers.ttft_s,
         "prefill_tps": numbers.prefill_tps,
         "decode_tps": numbers.decode_tps,

@@ -34,6 +34,16 @@ class Progress:
     fraction: float
 
 
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of what the model thinks before it answers."""
+
+    text: str
+
+
+type Shown = str | Thought | Progress
+
+
 class TerminalConversation:
     """One conversation, held by one reader. Use as a context manager, so that it unsubscribes."""
 
@@ -75,7 +85,7 @@ class TerminalConversation:
         self.id = None
         self.last = None
 
-    def send(self, text: str) -> Iterator[str | Progress]:
+    def send(self, text: str) -> Iterator[Shown]:
         """Send a message and give the reply's pieces as they come; `last` is the saved reply then.
 
         Raises `UserError` when the reply failed; what came before it is saved all the same.
@@ -84,7 +94,7 @@ class TerminalConversation:
         started = self._app.chat.send(self.id, text, model_id=self._model_id, options=self._options)
         return self._follow(started)
 
-    def retry(self) -> Iterator[str | Progress]:
+    def retry(self) -> Iterator[Shown]:
         """Write another version of the last reply."""
         self._forget_events()
         return self._follow(self._app.chat.retry(self.get_last().id, options=self._options))
@@ -95,7 +105,7 @@ class TerminalConversation:
         if self.run_id is not None:
             self._app.chat.stop(self.run_id)
 
-    def _follow(self, started: "Started") -> Iterator[str | Progress]:
+    def _follow(self, started: "Started") -> Iterator[Shown]:
         self.id = started.conversation.id
         self.run_id = started.reply.id
         if self.was_stopped:
@@ -111,7 +121,7 @@ class TerminalConversation:
                 case LoadFailed():
                     failure = ModelError(event.message, event.hint, code=event.code)
                 case Text() if event.run_id == self.run_id:
-                    yield event.piece
+                    yield Thought(event.piece) if event.part == "reasoning" else event.piece
                 case Finished() if event.run_id == self.run_id:
                     ended_at = time.monotonic()
                 case Failed() if event.run_id == self.run_id:
@@ -164,31 +174,70 @@ def stop_on_interrupt(conversation: TerminalConversation) -> Iterator[None]:
 def show_reply(
     output: Output,
     conversation: TerminalConversation,
-    begin: Callable[[], Iterator[str | Progress]],
+    begin: Callable[[], Iterator[Shown]],
+    *,
+    shows_reasoning: bool = False,
 ) -> None:
-    """Begin a reply and show it as it comes (not with `--json`); Ctrl+C stops it."""
+    """Begin a reply and show it as it comes (not with `--json`); Ctrl+C stops it.
+
+    What the model thinks is shown on stderr, and only where that is wanted.
+    """
     last = "\n"
+    thinking = _Thinking(output, shows=shows_reasoning)
     try:
         with stop_on_interrupt(conversation):
             for part in begin():
                 if isinstance(part, Progress):
                     output.progress(f"Loading the model, {part.fraction:.0%}")
+                elif isinstance(part, Thought):
+                    thinking.take(part.text)
                 elif not output.is_json:
                     if last == "\n":
-                        output.progress("")
+                        thinking.end()
                     output.piece(part)
                     last = part
     except BrokenPipeError:
         conversation.stop()
         raise
     finally:
-        output.progress("")
+        thinking.end()
         if not last.endswith("\n"):
             output.line()
 
 
+class _Thinking:
+    """Shows that the model thinks, and what; takes its line away when the answer begins."""
+
+    def __init__(self, output: Output, *, shows: bool) -> None:
+        self._output = output
+        self._shows = shows and not output.is_json
+        self._last = "\n"
+        self._began = 0.0
+
+    def take(self, text: str) -> None:
+        """Take the next piece of the reasoning."""
+        self._began = self._began or time.monotonic()
+        if not self._shows:
+            self._output.progress(f"Thinking, {time.monotonic() - self._began:.0f} s")
+            return
+        if self._last == "\n":
+            self._output.progress("")
+        self._output.aside(text)
+        self._last = text
+
+    def end(self) -> None:
+        """The answer begins, or the reply has ended."""
+        if not self._last.endswith("\n"):
+            self._output.aside("\n\n")
+            self._last = "\n"
+        self._output.progress("")
+
+
 def describe_numbers(reply: Message) -> str:
-    """The line under a reply: 214 tokens · 41.8 tok/s · first token 0.31 s · 1,024 reused."""
+    """The line under a reply: 214 tokens · 41.8 tok/s · first token 0.31 s · 1,024 reused.
+
+    Where it thought first, for how long.
+    """
     numbers = reply.statistics
     parts = []
     if numbers.output_tokens:
@@ -197,6 +246,8 @@ def describe_numbers(reply: Message) -> str:
         parts.append(f"{numbers.decode_tps:,.1f} tok/s")
     if numbers.ttft_s:
         parts.append(f"first token {numbers.ttft_s:.2f} s")
+    if numbers.reasoning_tokens:
+        parts.append(f"thought for {numbers.reasoning_s:.1f} s")
     if numbers.cached_tokens:
         parts.append(f"{numbers.cached_tokens:,} reused")
     if reply.status == "stopped":

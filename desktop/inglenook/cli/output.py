@@ -48,6 +48,12 @@ class Output:
         sys.stderr.write(f"\x1b[2m{make_safe(text)}\x1b[0m\n" if dim else make_safe(text) + "\n")
         sys.stderr.flush()
 
+    def aside(self, text: str) -> None:
+        """A piece of something beside the result, as it comes: on stderr, dim in a terminal."""
+        safe = make_safe(text)
+        sys.stderr.write(f"\x1b[2m{safe}\x1b[0m" if sys.stderr.isatty() else safe)
+        sys.stderr.flush()
+
     def progress(self, text: str) -> None:
         """A line on stderr that the next one replaces; only where a person watches."""
         if sys.stderr.isatty():

@@ -1,6 +1,7 @@
 """`inglenook run`: a conversation in the terminal, kept like any other."""
 
 import sys
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -8,7 +9,12 @@ import click
 from inglenook.base.errors import ExitCode, ModelError, UserError
 from inglenook.base.records import InstalledModel
 from inglenook.chat.options import ReplyOptions
-from inglenook.cli.conversation import TerminalConversation, describe_numbers, show_reply
+from inglenook.cli.conversation import (
+    Shown,
+    TerminalConversation,
+    describe_numbers,
+    show_reply,
+)
 from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
 
@@ -26,7 +32,9 @@ Ctrl+C stops a reply. A line that ends in \\ goes on in the next."""
 
 @command("run")
 @click.argument("model", required=False)
-def run(common: Common, model: str | None) -> int:
+@click.option("--think/--no-think", "thinks", default=None, help="Whether the model thinks first.")
+@click.option("--show-reasoning", is_flag=True, help="Show what the model thinks.")
+def run(common: Common, model: str | None, thinks: bool | None, show_reasoning: bool) -> int:
     """Talk in the terminal.
 
     The conversation is kept like any other: the window shows it, too. MODEL is a name or a path;
@@ -35,10 +43,11 @@ def run(common: Common, model: str | None) -> int:
     with common.open_app() as app:
         name = model or str(app.settings.get("models.default"))
         chosen = find_or_fetch(app, common.output, name)
-        with TerminalConversation(app, chosen.id, ReplyOptions()) as conversation:
+        options = ReplyOptions(thinks=thinks)
+        with TerminalConversation(app, chosen.id, options) as conversation:
             app.chat.warm_up(chosen.id)
             common.output.note(f"{chosen.name}. /help lists commands, Ctrl+D leaves.")
-            Prompt(app, common.output, conversation).loop()
+            Prompt(app, common.output, conversation, shows_reasoning=show_reasoning).loop()
     return ExitCode.DONE
 
 
@@ -62,10 +71,18 @@ def find_or_fetch(app: "App", output: Output, name: str) -> InstalledModel:
 class Prompt:
     """Reads lines and acts on them until the person leaves."""
 
-    def __init__(self, app: "App", output: Output, conversation: TerminalConversation) -> None:
+    def __init__(
+        self,
+        app: "App",
+        output: Output,
+        conversation: TerminalConversation,
+        *,
+        shows_reasoning: bool = False,
+    ) -> None:
         self._app = app
         self._output = output
         self._conversation = conversation
+        self._shows_reasoning = shows_reasoning
 
     def loop(self) -> None:
         """Read and answer until the end of input or /bye."""
@@ -88,8 +105,7 @@ class Prompt:
             if text.startswith("/"):
                 self._obey(text)
             else:
-                show_reply(self._output, self._conversation, lambda: self._conversation.send(text))
-                self._tell_numbers()
+                self._show(lambda: self._conversation.send(text))
         except UserError as error:
             self._output.error(error)
 
@@ -100,8 +116,7 @@ class Prompt:
                 self._conversation.reset()
                 self._output.note("A new conversation.")
             case "/retry":
-                show_reply(self._output, self._conversation, self._conversation.retry)
-                self._tell_numbers()
+                self._show(self._conversation.retry)
             case "/model":
                 self._choose_model(argument.strip())
             case "/help" | "/?":
@@ -119,7 +134,8 @@ class Prompt:
         self._app.chat.warm_up(chosen.id)
         self._output.note(f"Now talking with {chosen.name}.")
 
-    def _tell_numbers(self) -> None:
+    def _show(self, begin: Callable[[], Iterator[Shown]]) -> None:
+        show_reply(self._output, self._conversation, begin, shows_reasoning=self._shows_reasoning)
         self._output.note(describe_numbers(self._conversation.get_last()))
 
 
