@@ -7,16 +7,17 @@ import contextlib
 import logging
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import IO, Final
 
 from inglenook.engine.children import start_child
 from inglenook.engine.frames import BadFrameError, FrameReader, FrameWriter
-from inglenook.engine.gpu_faults import find_gpu_fault
+from inglenook.engine.gpu_faults import find_gpu_fault, read_last_words
 from inglenook.engine.protocol import (
     Command,
     CountTokens,
@@ -159,9 +160,14 @@ class Child:
         """Start the process; raises `OSError`. Call it on the thread that outlives the child."""
         self._publish = publish
         self._bury = bury
-        self._process: subprocess.Popen[bytes] = start_child(
-            "inglenook.engine.host", "--engine-host"
-        )
+        self._errors = _open_errors()
+        try:
+            self._process: subprocess.Popen[bytes] = start_child(
+                "inglenook.engine.host", "--engine-host", self._errors
+            )
+        except BaseException:
+            self._close_errors()
+            raise
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._writer = FrameWriter(self._process.stdin.fileno())
@@ -306,6 +312,10 @@ class Child:
     def _end(self) -> None:
         """The pipe is closed: reap, work out why, tell."""
         status = self._reap()
+        if self._errors is not None:
+            with contextlib.suppress(OSError):
+                self._last_lines.extend(read_last_words(self._errors))
+        self._close_errors()
         with self._lock:
             self._is_dead = True
             death = self._explain(status)
@@ -318,6 +328,10 @@ class Child:
             self._bury(self, death)
         finally:
             self._has_ended.set()
+
+    def _close_errors(self) -> None:
+        if self._errors is not None:
+            self._errors.close()
 
     def _reap(self) -> int:
         try:
@@ -350,6 +364,14 @@ class Child:
             counts=self._killed_as not in {"deaf", "closed", "restarted"}
             and code not in {"gpu_out_of_memory", "gpu_lost"},
         )
+
+
+def _open_errors() -> IO[bytes] | None:
+    """A file without a name for what native code prints; None where none can be made."""
+    try:
+        return tempfile.TemporaryFile(buffering=0)
+    except OSError:
+        return None
 
 
 def _name_signal(status: int) -> str:

@@ -10,17 +10,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _NOT_FOR_CHILDREN: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
-def start_child(module: str, flag: str) -> subprocess.Popen[bytes]:
+def start_child(module: str, flag: str, errors: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
     """Start `python -m module` (or, frozen, the program with `flag`) with pipes for both ways.
 
-    Call it from a thread that lives as long as the child: Linux ties the death signal to it.
+    What it writes to standard error goes to the file `errors`, if there is one, else nowhere. Call
+    it from a thread that lives as long as the child: Linux ties the death signal to it.
     """
     frozen = bool(getattr(sys, "frozen", False))
     command = [sys.executable, flag] if frozen else [sys.executable, "-P", "-m", module]
@@ -29,7 +30,7 @@ def start_child(module: str, flag: str) -> subprocess.Popen[bytes]:
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=None if wants_stderr else subprocess.DEVNULL,
+        stderr=None if wants_stderr else errors or subprocess.DEVNULL,
         bufsize=0,
         env=_make_environment(),
         start_new_session=True,

@@ -1,12 +1,13 @@
 """What ended a graphics card's work, as far as the library's last lines tell.
 
 Used by `child` when a host has died. GPU backends end the process on every error and say why in
-their log lines alone, so those are read; each backend has its own words.
+their log lines alone, so those are read; each backend has its own words. Vulkan's is an exception
+that nobody catches: what it was is printed to standard error at the end.
 """
 
 import re
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import IO, Final, Literal
 
 type GpuFault = Literal["gpu_out_of_memory", "gpu_lost"]
 
@@ -22,6 +23,15 @@ _LOST: Final = re.compile(
     r"|fallen off the bus|no CUDA-capable device|launch failure",
     re.IGNORECASE,
 )
+_UNCAUGHT: Final = re.compile(r"terminat\w+ (?:called|due)\b.*", re.DOTALL)
+_TAIL_BYTES: Final = 4096
+
+
+def read_last_words(errors: IO[bytes]) -> list[str]:
+    """What the C++ runtime says of an exception that ended the process; empty where it did not."""
+    errors.seek(max(0, errors.seek(0, 2) - _TAIL_BYTES))
+    found = _UNCAUGHT.search(errors.read().decode("utf-8", "replace"))
+    return found[0].splitlines() if found is not None else []
 
 
 def find_gpu_fault(lines: Sequence[str]) -> GpuFault | None:

@@ -278,7 +278,7 @@ def test_B15_forged_frames_end_the_child_only(
         f"{'sys.exit()' if name == 'half a frame' else 'time.sleep(60)'}"
     )
 
-    def start(_module: str, _flag: str) -> subprocess.Popen[bytes]:
+    def start(_module: str, _flag: str, _errors: object) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-c", script],
             stdin=subprocess.PIPE,
@@ -308,7 +308,7 @@ def test_B15_events_of_unknown_replies_are_dropped(
         "os.write(1, encode_frame(Text(run_id='other', piece='forged', n_tokens=1)))\n"
     )
 
-    def start(_module: str, _flag: str) -> subprocess.Popen[bytes]:
+    def start(_module: str, _flag: str, _errors: object) -> subprocess.Popen[bytes]:
         env = {**os.environ, "PYTHONPATH": str(REPOSITORY / "desktop")}
         command = [sys.executable, "-c", script]
         return subprocess.Popen(
