@@ -13,6 +13,7 @@ rest (`store/gate.py`).
 
 import logging
 import os
+import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,9 +38,13 @@ if TYPE_CHECKING:
 
     from inglenook.base.settings import Value
     from inglenook.chat.chat import Chat
+    from inglenook.models.adopt import Neighbours
+    from inglenook.models.adopted.candidates import Place
     from inglenook.models.catalogue import Catalogue
     from inglenook.models.downloads import Downloads
+    from inglenook.models.duplicates import Duplicates
     from inglenook.models.hub import Hub
+    from inglenook.models.intake import Intake
     from inglenook.models.library import Library
     from inglenook.store.store import Store
 
@@ -75,6 +80,7 @@ class App:
         self._catalogue: Catalogue | None = None
         self._hub_client: Hub | None = None
         self._downloads: Downloads | None = None
+        self._neighbours: Neighbours | None = None
         self.profile = profile
         self.hub = hub
         self.settings = Settings(self._load_settings, self._save_setting, hub)
@@ -194,6 +200,45 @@ class App:
                     self.profile, self.hub_client, self.library, self.network, self.hub.publish
                 )
             return self._downloads
+
+    @property
+    def neighbours(self) -> "Neighbours":
+        """The models that other apps on this computer have."""
+        with self._lock:
+            if self._neighbours is None:
+                from inglenook.models.adopt import Neighbours
+
+                memory = self.profile.cache / "found.json"
+                self._neighbours = Neighbours(self.library, self._find_places, memory)
+            return self._neighbours
+
+    @property
+    def intake(self) -> "Intake":
+        """What brings model files into the models folder."""
+        from inglenook.models.intake import Intake
+
+        return Intake(self.profile.models, self.library, self._find_owner)
+
+    @property
+    def duplicates(self) -> "Duplicates":
+        """Models that are on this computer more than once."""
+        from inglenook.models.duplicates import Duplicates
+
+        return Duplicates(
+            self.profile.models, self.library, self.neighbours, self.profile.cache / "hashes.json"
+        )
+
+    def _find_places(self) -> "tuple[Place, ...]":
+        from inglenook.models.adopted.places import find_places
+
+        folders = str(self.settings.get("models.folders")).splitlines()
+        return find_places(Path.home(), os.environ, sys.platform, folders)
+
+    def _find_owner(self, path: Path) -> str:
+        for place in self._find_places():
+            if place.app != "folder" and path.is_relative_to(place.folder):
+                return place.app
+        return ""
 
     def resume_downloads(self) -> None:
         """Go on with what a quit or a crash interrupted; costs nothing where nothing was."""

@@ -19,6 +19,8 @@ import msgspec
 from inglenook.base.errors import ModelError, StorageError
 from inglenook.base.paths import Profile
 from inglenook.base.records import InstalledModel, now
+from inglenook.models.adopted.candidates import APP_TITLES
+from inglenook.models.adopted.found import FoundModel
 from inglenook.models.catalogue import Catalogue, CatalogueEntry
 from inglenook.models.events import ModelsChanged
 from inglenook.models.inspection import Inspection, inspect_model
@@ -149,8 +151,55 @@ class Library:
         self._publish(ModelsChanged(model.id))
         return model
 
+    def adopt(self, found: FoundModel) -> InstalledModel:
+        """Use a model where another app keeps it; the file is only ever read.
+
+        Raises `ModelError` when it is no model that can be used.
+        """
+        if found.problem:
+            raise ModelError(
+                found.problem, "Choose another model.", code=found.code or "not_usable"
+            )
+        path = Path(found.path)
+        inspection = inspect_model(path, found.name if found.app == "ollama" else "")
+        model = self._describe(
+            found.id,
+            inspection,
+            name=_clean_name(found.name) or "Model",
+            origin="file",
+            source=found.app,
+            repo=found.repo if found.app == "hugging_face" else "",
+            filename=path.name if found.app != "ollama" else "",
+            sha256=found.sha256,
+            aliases=found.aliases or (_slug(path.stem),),
+            defaults=found.defaults,
+            notes=found.notes,
+        )
+        with self._lock:
+            known = next((m for m in self._index.list_models() if m.id == model.id), None)
+            if known is not None:
+                model = msgspec.structs.replace(
+                    model, added_at=known.added_at, last_used_at=known.last_used_at
+                )
+            model = msgspec.structs.replace(model, aliases=self._free_aliases(model))
+            self._index.put_model(model)
+            self._problems.pop(model.id, None)
+        self._publish(ModelsChanged(model.id))
+        return model
+
+    def add_copy(self, path: Path, sha256: str) -> InstalledModel:
+        """Take in a file that was copied or moved into the models folder, and is ours from now."""
+        inspection = inspect_model(path)
+        with self._lock:
+            model = self._describe_file(path, inspection)
+            model = msgspec.structs.replace(model, origin="copy", sha256=sha256)
+            model = msgspec.structs.replace(model, aliases=self._free_aliases(model))
+            self._index.put_model(model)
+        self._publish(ModelsChanged(model.id))
+        return model
+
     def remove(self, model_id: str) -> int:
-        """Delete a downloaded model or forget an imported one; returns the bytes that are freed.
+        """Delete a model that is ours, forget any other; returns the bytes that are freed.
 
         Raises `ModelError` (builtin, unknown_model) or `StorageError` when a file cannot go.
         """
@@ -161,7 +210,7 @@ class Library:
             raise ModelError(
                 "The built-in guide comes with Inglenook and is not removed.", code="builtin"
             )
-        freed = self._delete_files(model) if model.origin == "hub" else 0
+        freed = self._delete_files(model) if model.origin in {"hub", "copy"} else 0
         self._index.remove_model(model.id)
         self._publish(ModelsChanged(model.id))
         return freed
@@ -319,10 +368,16 @@ def _add_problem(model: InstalledModel) -> InstalledModel:
         for name in list_parts(path.name):
             size += path.with_name(name).stat().st_size
     except (OSError, ValueError):
-        problem = "The file is not there any more."
+        problem = _describe_absence(model)
     else:
         problem = "" if size == model.size_bytes else "The file has changed since it was added."
     return msgspec.structs.replace(model, problem=problem) if problem else model
+
+
+def _describe_absence(model: InstalledModel) -> str:
+    if not model.source or model.source == "folder":
+        return "The file is not there any more."
+    return f"{APP_TITLES.get(model.source, 'The other app')} has removed it."
 
 
 def _match(models: Iterable[InstalledModel], name: str) -> InstalledModel | None:

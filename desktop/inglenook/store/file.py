@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from inglenook.store.text import decode_stored
 
-HEAD: Final = 2
+HEAD: Final = 3
 """The schema version that this code reads and writes: the number of the newest migration."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 import msgspec
 
-from inglenook.base.records import InstalledModel
+from inglenook.base.records import InstalledModel, ModelDefaults
 from inglenook.base.settings import Value
 from inglenook.store.records import Conversation, Message, Role, Statistics, Status
 from inglenook.store.text import is_intact, show_stored
@@ -23,7 +23,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _STATUSES: Final = frozenset(get_args(Status.__value__))
 _ROLES: Final = frozenset(get_args(Role.__value__))
-_ORIGINS: Final = frozenset({"builtin", "hub", "file"})
+_ORIGINS: Final = frozenset({"builtin", "hub", "file", "copy"})
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
@@ -106,17 +106,14 @@ def to_model(row: Row) -> InstalledModel | None:
     """Make an installed model out of a row of `models`; None when the row makes no sense."""
     if row["origin"] not in _ORIGINS:
         return None
-    try:
-        aliases = msgspec.json.decode(_to_text(row["aliases"]), type=tuple[str, ...])
-    except msgspec.MsgspecError:
-        aliases = ()
     return InstalledModel(
         id=_to_text(row["id"]),
         name=_to_text(row["name"]),
         path=_to_text(row["path"]),
         size_bytes=_to_int(row["size_bytes"]),
         origin=row["origin"],
-        aliases=aliases,
+        source=_to_text(row["source"]),
+        aliases=_decode(row["aliases"], tuple[str, ...], ()),
         repo=_to_text(row["repo"]),
         filename=_to_text(row["filename"]),
         revision=_to_text(row["revision"]),
@@ -126,6 +123,8 @@ def to_model(row: Row) -> InstalledModel | None:
         n_params=_to_int(row["n_params"]),
         n_ctx_train=_to_int(row["n_ctx_train"]),
         licence=_to_text(row["licence"]),
+        defaults=_decode(row["defaults"], ModelDefaults, ModelDefaults()),
+        notes=_decode(row["notes"], tuple[str, ...], ()),
         added_at=to_datetime(row["added_at"]),
         last_used_at=None if row["last_used_at"] is None else to_datetime(row["last_used_at"]),
         problem=_to_text(row["problem"]),
@@ -135,7 +134,8 @@ def to_model(row: Row) -> InstalledModel | None:
 def from_model(model: InstalledModel) -> dict[str, Any]:
     """Make the values of a row of `models`."""
     values = msgspec.structs.asdict(model)
-    values["aliases"] = msgspec.json.encode(model.aliases).decode()
+    for key in ("aliases", "defaults", "notes"):
+        values[key] = msgspec.json.encode(values[key]).decode()
     values["added_at"] = to_microseconds(model.added_at)
     values["last_used_at"] = model.last_used_at and to_microseconds(model.last_used_at)
     return values
@@ -162,6 +162,13 @@ def _to_statistics(value: object) -> Statistics:
 def _read_text(value: object, checksum: object) -> tuple[str, bool]:
     """A stored text, and whether it is what was stored."""
     return value if isinstance(value, str) else "", is_intact(value, checksum)
+
+
+def _decode[T](value: object, kind: type[T], instead: T) -> T:
+    try:
+        return msgspec.json.decode(_to_text(value) or "null", type=kind)
+    except (msgspec.MsgspecError, UnicodeError):
+        return instead
 
 
 def _to_text(value: object) -> str:

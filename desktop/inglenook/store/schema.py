@@ -104,6 +104,9 @@ models = Table(
     Column("added_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger),
     Column("problem", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("defaults", Text, nullable=False),
+    Column("notes", Text, nullable=False),
 )
 
 settings = Table(
