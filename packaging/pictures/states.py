@@ -4,14 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
-from unittest.mock import patch
 
 from PySide6.QtWidgets import QScrollArea
 
-from inglenook.engine.protocol import Loading, LoadOptions
+from inglenook.engine.protocol import Loading
 from prepared import CATALOGUE_NAME, CUT_OFF, ENDLESS, LARGE, MISSING, NEARLY_FULL, SLOW, SORTING
 from stage import Stage
 
@@ -36,10 +34,9 @@ def show_loading(stage: Stage) -> None:
     large = next(model for model in stage.app.library.list() if Path(model.path).name == LARGE)
     told: list[Loading] = []
     stage.app.hub.subscribe(lambda e: told.append(e) if isinstance(e, Loading) else None)
-    read_all = partial(LoadOptions, use_mmap=False)
-    with patch("inglenook.chat.options.LoadOptions", read_all):
-        stage.window.chat.choose_model(large.id)
-        stage.wait_until(lambda: told, "the beginning of the load")
+    stage.app.settings.set("engine.use_mmap", False)
+    stage.window.chat.choose_model(large.id)
+    stage.wait_until(lambda: told, "the beginning of the load")
     pid = stage.app.engine.state.pid
     assert pid is not None
     while told[-1].fraction < LOADED:  # The disk is quick: let the load go on in small steps.
@@ -48,9 +45,8 @@ def show_loading(stage: Stage) -> None:
         os.kill(pid, signal.SIGCONT)
         time.sleep(0.002)
     os.kill(pid, signal.SIGSTOP)
-    with patch("inglenook.chat.options.LoadOptions", read_all):
-        stage.ask("Could you look over my letter?")
-        stage.wait_until(stage.window.chat_page.transcript.messages, "the message")
+    stage.ask("Could you look over my letter?")
+    stage.wait_until(stage.window.chat_page.transcript.messages, "the message")
     stage.wait(0.3)
 
 
@@ -227,6 +223,35 @@ def show_settings(stage: Stage) -> None:
     stage.window.show_settings("replies")
 
 
+def show_settings_engine(stage: Stage) -> None:
+    """The engine's settings: what automatic chose, and a change that waits for the next load."""
+    stage.window.show_settings("engine")
+    stage.app.settings.set("engine.context_length", 4096)
+    stage.wait(0.5)
+
+
+def show_settings_advanced(stage: Stage) -> None:
+    """All of the engine's settings, some of them chosen."""
+    show_settings_engine(stage)
+    stage.app.settings.set("engine.kv_type", "q8_0")
+    page = stage.window._settings_page
+    assert page is not None
+    page.folds["engine"].set_open(True)
+    stage.wait(0.5)
+    scroll = page._stack.currentWidget()
+    assert isinstance(scroll, QScrollArea)
+    scroll.verticalScrollBar().setValue(page.folds["engine"].y() - 60)
+
+
+def show_settings_found(stage: Stage) -> None:
+    """The settings that a search found."""
+    stage.window.show_settings("appearance")
+    page = stage.window._settings_page
+    assert page is not None
+    page.search.setText("penalty")
+    stage.wait(0.5)
+
+
 def show_privacy(stage: Stage) -> None:
     """The offline switch and the ledger."""
     show_discover(stage)
@@ -278,6 +303,9 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "no-model": show_no_model,
     "search": show_search,
     "settings": show_settings,
+    "settings-engine": show_settings_engine,
+    "settings-advanced": show_settings_advanced,
+    "settings-found": show_settings_found,
     "privacy": show_privacy,
 }
 

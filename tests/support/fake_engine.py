@@ -33,6 +33,7 @@ from inglenook.engine.protocol import (
     Loading,
     Meter,
     Prefill,
+    Restart,
     Shutdown,
     Text,
     Timings,
@@ -95,6 +96,7 @@ class FakeEngine:
         self._keeper = StateKeeper()
         self._queue: deque[Command | None] = deque()
         self._cancelled: set[str] = set()
+        self._hung: set[str] = set()
         self._changed = threading.Condition()
         self._is_closed = False
         self._thread: threading.Thread | None = None
@@ -110,14 +112,18 @@ class FakeEngine:
             self.commands.append(command)
             if isinstance(command, Generate):
                 self._cancelled.discard(command.run_id)  # a reply that is continued keeps its id
-            if isinstance(command, Cancel):
+                self._hung.discard(command.run_id)
+            if isinstance(command, Restart):
+                self._hung = {c.run_id for c in self.commands if isinstance(c, Generate)}
+                self._cancelled |= self._hung
+            elif isinstance(command, Cancel):
                 self._cancelled.add(command.run_id)
             elif isinstance(command, Generate):
                 # A reply that is continued runs again under the same id.
                 self._cancelled.discard(command.run_id)
             elif isinstance(command, Unload | Shutdown) or self._is_other_model(command):
                 self._cancelled.update(c.run_id for c in self.commands if isinstance(c, Generate))
-            if not isinstance(command, Cancel):
+            if not isinstance(command, Cancel | Restart):
                 self._queue.append(command)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="fake-engine")
@@ -230,14 +236,15 @@ class FakeEngine:
         )
         for i, piece in enumerate(reply.pieces):
             if self._wait(command.run_id, reply.delay_s):
-                self._finish(run, reply, "cancelled")
-                return
+                break
             run.pieces.append(piece)
             self._publish(Text(run_id=command.run_id, piece=piece, n_tokens=i + 1))
             self._publish(self._meter(run))
             if i == 0 and reply.hold is not None:
                 self._hold(command.run_id, reply.hold)
-        if command.run_id in self._cancelled:
+        if command.run_id in self._hung:
+            self._fail(run, ("engine_hung", "The engine hung and was ended.", "Continue."))
+        elif command.run_id in self._cancelled:
             self._finish(run, reply, "cancelled")
         elif reply.dies:
             self._fail(

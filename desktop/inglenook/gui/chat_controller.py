@@ -13,7 +13,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from inglenook.app import App
 from inglenook.base.errors import UserError
 from inglenook.chat.events import ConversationsChanged, MessageStarted, NotSaved, SavedAgain
-from inglenook.engine.protocol import Failed, Finished, Meter, Prefill
+from inglenook.engine.protocol import Failed, Finished, Meter, Prefill, Stuck
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_page import ChatPage
 from inglenook.gui.composer import TIGHT_SHARE
@@ -328,6 +328,17 @@ class ChatController(QObject):
         """Go on where a reply was cut off."""
         self._start(lambda: self._app.chat.continue_reply(message_id))
 
+    def help_reply(self, message_id: str, name: str) -> None:
+        """Do what a reply that was cut off or does not get on needs."""
+        chat = self._app.chat
+        match name:
+            case "leave_gpu":
+                self._start(lambda: chat.continue_without_gpu(message_id))
+            case "restart":
+                self._tasks.run(chat.restart_engine, None, self._show_error)
+            case _:
+                self._tasks.run(lambda: chat.stop(message_id), None, self._show_error)
+
     def choose_sibling(self, message_id: str) -> None:
         """Show another version at one place of the conversation."""
         conversation_id = self.conversation_id
@@ -409,6 +420,8 @@ class ChatController(QObject):
 
     def _show_progress_of(self, run: LiveRun) -> None:
         """Say of a live reply on show what it does, or what it waits for."""
+        if run.thinks_since and not run.pieces:
+            self._page.transcript.append_reasoning(run.reply.id, "", run.n_tokens, run.thinks_since)
         if run.meter is not None:
             self._on_meter(run.meter)
         elif run.prefill is not None and not run.n_tokens:
@@ -486,6 +499,7 @@ class ChatController(QObject):
         transcript.draft_shown.connect(self._on_draft_shown)
         transcript.edit_requested.connect(self.edit)
         transcript.continue_requested.connect(self.continue_reply)
+        transcript.help_requested.connect(self.help_reply)
         transcript.sibling_chosen.connect(self.choose_sibling)
         transcript.starter_chosen.connect(self.send)
         composer.submitted.connect(self.send)
@@ -501,9 +515,11 @@ class ChatController(QObject):
         self._live.waiting.connect(self._show_wait_of)
         self._live.changed.connect(self._update_running)
         self._bridge.text_arrived.connect(self._on_text)
+        self._bridge.reasoning_arrived.connect(self._on_reasoning)
         self._bridge.prefill_moved.connect(self._on_prefill)
         self._bridge.meter_moved.connect(self._on_meter)
         self._bridge.run_ended.connect(self._on_ended)
+        self._bridge.engine_changed.connect(self._on_engine_changed)
         self._bridge.happened.connect(self._on_event)
 
     def _on_draft_changed(self, text: str) -> None:
@@ -549,6 +565,11 @@ class ChatController(QObject):
         if self._is_on_show(run_id):
             self._page.transcript.append_text(run_id, piece, n_tokens)
 
+    def _on_reasoning(self, run_id: str, piece: str, n_tokens: int) -> None:
+        run = self._live.find(run_id)
+        if run is not None and self._is_on_show(run_id):
+            self._page.transcript.append_reasoning(run_id, piece, n_tokens, run.thinks_since)
+
     def _on_prefill(self, event: Prefill) -> None:
         if not self._is_on_show(event.run_id):
             return
@@ -571,6 +592,11 @@ class ChatController(QObject):
         drafts = next((d for d in self._sets() if run_id in d.ids), None)
         runs = [self._live.find(i) for i in drafts.ids if i != run_id] if drafts else []
         return [run.reply.id for run in runs if run is not None and not run.has_begun]
+
+    def _on_engine_changed(self, event: object) -> None:
+        if isinstance(event, Stuck):
+            for run_id in event.run_ids:
+                self._page.transcript.set_stuck(run_id, event.silent_s > 0)
 
     def show_waiting(self, text: str, model_id: str) -> None:
         """Say what replies of a model that have no text yet wait for; empty when for nothing."""

@@ -35,9 +35,15 @@ from inglenook.gui.widgets import (
     make_plain_tooltip,
 )
 
-type ChipPhase = Literal["ready", "loading", "idle", "problem"]
+type ChipPhase = Literal["ready", "loading", "idle", "asleep", "problem"]
 
-_LAMPS = {"ready": "moss", "loading": "ember", "idle": "quiet", "problem": "brick"}
+_LAMPS = {
+    "ready": "moss",
+    "loading": "ember",
+    "idle": "quiet",
+    "asleep": "quiet",
+    "problem": "brick",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,9 @@ class ModelChip(QAbstractButton):
             "ready": self.tr("ready"),
             "loading": self.tr("loading"),
             "idle": self.tr("not loaded"),
+            "asleep": self.tr(
+                "Put away because nobody asked; it comes back with your next message."
+            ),
             "problem": state.problem or self.tr("cannot be used"),
         }[state.phase]
         self.setAccessibleName(
@@ -128,8 +137,10 @@ class ModelChip(QAbstractButton):
         self._paint_ground(painter, area, radius)
         if self.hasFocus():
             draw_focus_ring(painter, area.adjusted(-0.5, -0.5, 0.5, 0.5), radius, self._theme)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._theme.colours.colour(_LAMPS[self.state.phase]))
+        lamp = self._theme.colours.colour(_LAMPS[self.state.phase])
+        is_hollow = self.state.phase == "asleep"
+        painter.setPen(QPen(lamp, 1.5) if is_hollow else Qt.PenStyle.NoPen)
+        painter.setBrush(Qt.BrushStyle.NoBrush if is_hollow else lamp)
         painter.drawEllipse(QPointF(area.left() + 16, area.center().y()), 4, 4)
         side = self._theme.px(14)
         chevron = draw_pixmap(

@@ -1,17 +1,19 @@
 """Joins the model chip with the engine's state and the installed models."""
 
 import logging
+from collections.abc import Callable
 
 from PySide6.QtCore import QObject, Signal
 
 from inglenook.app import App
+from inglenook.base.errors import UserError
 from inglenook.base.records import InstalledModel
 from inglenook.engine.protocol import EngineDied, Failed, Loaded, LoadFailed, Loading
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_controller import ChatController
 from inglenook.gui.chat_page import ChatPage
 from inglenook.gui.chip import ChipState, ModelChoice, ModelPopup
-from inglenook.gui.formats import format_bytes
+from inglenook.gui.formats import format_bytes, format_count
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
@@ -103,6 +105,8 @@ class ModelChooser(QObject):
             )
         if (failure := self._problems.get(model_id)) is not None:
             return ChipState(model.name, model.quantisation, "problem", problem=failure.message)
+        if state.asleep_id == model_id:
+            return ChipState(model.name, _join(model.quantisation, self.tr("asleep")), "asleep")
         return ChipState(model.name, _join(model.quantisation, format_bytes(model.size_bytes)))
 
     def _is_loading(self, model_id: str) -> bool:
@@ -160,7 +164,30 @@ class ModelChooser(QObject):
             return
         self._page.notice.set_surface("bad")
         text = f"{event.message} {event.hint}".strip()
-        self._page.notice.show_notice(text, self.tr("Choose another model"))
+        self._page.notice.show_notice(
+            text, self.tr("Choose another model"), self._list_ways_out(event)
+        )
+
+    def _list_ways_out(self, event: LoadFailed) -> list[tuple[str, Callable[[], None]]]:
+        """Buttons that load the model in a way that it may fit."""
+        app, model_id, n_ctx = self._app, event.model_id, event.fitting_n_ctx
+        ways: list[tuple[str, Callable[[], None]]] = []
+        if n_ctx:
+            words = self.tr("Load with {n} tokens").replace("{n}", format_count(n_ctx))
+            ways.append(
+                (words, lambda: self._load(lambda: app.chat.load_shortened(model_id, n_ctx)))
+            )
+        if event.fits_cpu:
+            words = self.tr("Use the CPU")
+            ways.append((words, lambda: self._load(lambda: app.chat.load_without_gpu(model_id))))
+        return ways
+
+    def _load(self, load: Callable[[], None]) -> None:
+        def failed(error: UserError) -> None:
+            self._page.notice.show_notice(str(error))
+
+        self._page.notice.hide()
+        self._tasks.run(load, None, failed, owner=self, in_order=True)
 
     def _on_run_ended(self, event: object) -> None:
         if isinstance(event, Failed):

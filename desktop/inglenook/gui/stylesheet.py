@@ -100,6 +100,11 @@ QPushButton[kind="link"]:hover {{ text-decoration: underline; }}
 QPushButton[kind="flat"]:focus, QPushButton[kind="link"]:focus {{
   border: 1px solid {c.ember}; padding: {s.pad_y}px {s.pad_x}px; }}
 QPushButton[kind="link"]:focus {{ padding: {s.tight}px 4px; }}
+QPushButton[kind="fold"] {{ background: transparent; border: 1px solid transparent;
+  padding: {s.tight}px 4px {s.tight}px 0; }}
+QPushButton[kind="fold"]:hover {{ color: {c.ember}; }}
+QPushButton[kind="fold"]:focus {{ border: 1px solid {c.ember};
+  padding: {s.tight}px 4px {s.tight}px 0; }}
 QPushButton[kind="tab"] {{ background: transparent; border: 1px solid transparent;
   color: {c.quiet}; border-radius: {s.text}px; font-weight: 400; }}
 QPushButton[kind="tab"]:hover {{ color: {c.ink}; }}

@@ -3,7 +3,7 @@
 All on the window's thread. Each takes the `Theme` when it paints for itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, override
 
@@ -453,12 +453,28 @@ class NoticeBar(QFrame):
         close = IconButton(theme, "close", self.tr("Close"), size_px=14)
         close.clicked.connect(self._on_closed)
         row.addWidget(self.label, 1)
+        self._others = QHBoxLayout()
+        self._others.setSpacing(8)
+        row.addLayout(self._others)
         row.addWidget(self.button)
         row.addWidget(close)
         self.hide()
 
-    def show_notice(self, text: str, action: str = "") -> None:
-        """Show a sentence, and a button when there is something to do."""
+    def show_notice(
+        self,
+        text: str,
+        action: str = "",
+        others: Sequence[tuple[str, Callable[[], object]]] = (),
+    ) -> None:
+        """Show a sentence, and a button when there is something to do.
+
+        `others` are the words of further buttons, before it, with what each does.
+        """
+        clear_layout(self._others)
+        for words, act in others:
+            button = make_button(words, "link")
+            button.clicked.connect(lambda _=False, act=act: act())
+            self._others.addWidget(button)
         self.label.setText(text)
         self.setAccessibleName(text)
         self.button.setText(action)

@@ -7,6 +7,7 @@ from PySide6.QtGui import QDesktopServices, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
+    QLineEdit,
     QListWidget,
     QScrollArea,
     QStackedWidget,
@@ -17,11 +18,15 @@ from PySide6.QtWidgets import (
 from inglenook.app import App
 from inglenook.base.errors import UserError
 from inglenook.base.settings import SETTINGS, SettingChanged
+from inglenook.engine.protocol import Loaded, Loading
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.settings_page.about import About
 from inglenook.gui.settings_page.conversations import DeletedConversations
+from inglenook.gui.settings_page.fold import Fold
+from inglenook.gui.settings_page.in_force import describe_in_force
 from inglenook.gui.settings_page.ledger import Ledger
+from inglenook.gui.settings_page.reload_bar import ReloadBar
 from inglenook.gui.settings_page.rows import ModelRow, SettingRow, make_row
 from inglenook.gui.shortcuts import PLACE_KEYS, WINDOW_KEYS, make_key_table
 from inglenook.gui.tasks import Tasks
@@ -67,6 +72,10 @@ class SettingsPage(QFrame):
         self._tasks = tasks
         self._models = models
         self.rows: dict[str, SettingRow] = {}
+        self.folds: dict[str, Fold] = {}
+        self.reload_bar: ReloadBar | None = None
+        self._lines: dict[str, QWidget] = {}
+        self._waiting_keys: set[str] = set()
         self.setProperty("surface", "paper")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -90,6 +99,7 @@ class SettingsPage(QFrame):
         self._filler.timeout.connect(self._fill_next)
         models.changed.connect(self._offer_models)
         bridge.happened.connect(self._on_event)
+        bridge.engine_changed.connect(self._on_engine_changed)
         self._rail.setCurrentRow(0)
         self._filler.start()
 
@@ -111,6 +121,13 @@ class SettingsPage(QFrame):
         row.setContentsMargins(20, 8, 20, 8)
         row.addWidget(make_label(self.tr("Settings"), "heading"))
         row.addStretch(1)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText(self.tr("Find a setting"))
+        self.search.setAccessibleName(self.tr("Find a setting"))
+        self.search.setClearButtonEnabled(True)
+        self.search.setFixedWidth(self._theme.px(220))
+        self.search.textChanged.connect(self._on_searched)
+        row.addWidget(self.search)
         return header
 
     def _make_rail(self) -> QListWidget:
@@ -141,13 +158,16 @@ class SettingsPage(QFrame):
         column.setContentsMargins(0, 0, 24, 24)
         column.setSpacing(0)
         declared = [s for s in SETTINGS.values() if s.section == name]
-        for i, setting in enumerate(declared):
-            if i:
-                column.addWidget(make_line())
-            column.addWidget(self._make_row(setting.key))
+        self._add_rows(column, [s.key for s in declared if not s.advanced])
+        if advanced := [s.key for s in declared if s.advanced]:
+            fold = self.folds[name] = Fold(self._theme, self.tr("Advanced"))
+            column.addWidget(make_line())
+            column.addWidget(fold)
+            self._add_rows(fold.rows, advanced)
+            self._count_chosen(name)
         makers: dict[str, Callable[[QVBoxLayout], None]] = {
             "conversations": self._add_conversations,
-            "engine": self._add_engine_note,
+            "engine": self._add_reload_bar,
             "models": self._add_models_folder,
             "privacy": self._add_ledger,
             "shortcuts": self._add_shortcuts,
@@ -158,12 +178,21 @@ class SettingsPage(QFrame):
         column.addStretch(1)
         return make_scroll(content, self._rail.item(SECTIONS.index(name)).text())
 
+    def _add_rows(self, column: QVBoxLayout, keys: list[str]) -> None:
+        for i, key in enumerate(keys):
+            if i:
+                line = self._lines[key] = make_line()
+                column.addWidget(line)
+            column.addWidget(self._make_row(key))
+
     def _make_row(self, key: str) -> SettingRow:
         row = make_row(self._theme, SETTINGS[key])
         row.chosen.connect(self._on_chosen)
         settings = self._app.settings
         row.show_value(settings.get(key), is_chosen=settings.is_chosen(key))
+        row.show_is_chosen(settings.is_chosen(key))
         self.rows[key] = row
+        self._show_now(key)
         return row
 
     def _add_conversations(self, column: QVBoxLayout) -> None:
@@ -171,15 +200,12 @@ class SettingsPage(QFrame):
         self.deleted.restored.connect(self.restored)
         column.addWidget(self.deleted)
 
-    def _add_engine_note(self, column: QVBoxLayout) -> None:
+    def _add_reload_bar(self, column: QVBoxLayout) -> None:
         column.addWidget(make_line())
-        note = make_label(
-            self.tr("A change here loads the model anew with the next message."),
-            "small",
-            wraps=True,
-        )
-        note.setContentsMargins(0, 10, 0, 0)
-        column.addWidget(note)
+        self.reload_bar = ReloadBar()
+        self.reload_bar.wanted.connect(self._load_again)
+        column.addWidget(self.reload_bar)
+        self._show_reload()
 
     def _add_models_folder(self, column: QVBoxLayout) -> None:
         column.addWidget(make_line())
@@ -265,11 +291,90 @@ class SettingsPage(QFrame):
         self._tasks.run(lambda: settings.set(key, value), None, failed, owner=self, in_order=True)
 
     def _on_event(self, event: object) -> None:
-        if isinstance(event, SettingChanged) and event.key in self.rows:
+        if not isinstance(event, SettingChanged):
+            return
+        if SETTINGS[event.key].needs_load and self._app.engine.state.loaded is not None:
+            self._waiting_keys.add(event.key)
+            self._show_reload()
+        if event.key in self.rows:
             row = self.rows[event.key]
+            is_chosen = self._app.settings.is_chosen(event.key)
+            row.show_is_chosen(is_chosen)
             if not row.is_being_edited:
-                is_chosen = self._app.settings.is_chosen(event.key)
                 row.show_value(event.value, is_chosen=is_chosen)
+            self._show_now(event.key)
+            self._count_chosen(SETTINGS[event.key].section)
+
+    # --- what is in force ---
+
+    def _on_engine_changed(self, event: object) -> None:
+        if isinstance(event, Loading):
+            return
+        if isinstance(event, Loaded):
+            self._waiting_keys.clear()
+        for key in self.rows:
+            self._show_now(key)
+        self._show_reload()
+
+    def _show_now(self, key: str) -> None:
+        """Say what automatic has chosen for the loaded model, or that a change waits for a load."""
+        text = ""
+        if key in self._waiting_keys:
+            text = self.tr("applies at the next load")
+        elif not self._app.settings.is_chosen(key):
+            now = describe_in_force(key, self._app.engine.state.loaded)
+            text = self.tr("now {value}").replace("{value}", now) if now else ""
+        self.rows[key].show_now(text)
+
+    def _show_reload(self) -> None:
+        if self.reload_bar is not None:
+            is_loaded = self._app.engine.state.loaded is not None
+            self.reload_bar.show_state(n_waiting=len(self._waiting_keys), is_loaded=is_loaded)
+
+    def _count_chosen(self, section: str) -> None:
+        """Say beside a fold how many of its settings a person has chosen."""
+        if section not in self.folds:
+            return
+        settings = self._app.settings
+        n_chosen = sum(
+            s.section == section and s.advanced and settings.is_chosen(s.key)
+            for s in SETTINGS.values()
+        )
+        text = self.tr("{n} changed").replace("{n}", str(n_chosen)) if n_chosen else ""
+        self.folds[section].set_note(text)
+
+    def _load_again(self) -> None:
+        loaded, bar = self._app.engine.state.loaded, self.reload_bar
+        if loaded is None or bar is None:
+            return
+        model_id = loaded.model_id
+        self._tasks.run(
+            lambda: self._app.chat.load_again(model_id),
+            None,
+            lambda error: bar.show_error(str(error)),
+            owner=self,
+        )
+
+    # --- the search ---
+
+    def _on_searched(self, words: str) -> None:
+        """Show only rows that match, here or in the first section that has one."""
+        while self._waiting:
+            self._fill(self._waiting[0])
+        found = {key for key, row in self.rows.items() if row.matches(words)}
+        for key, row in self.rows.items():
+            row.setVisible(key in found)
+        for key, line in self._lines.items():
+            line.setVisible(not words.strip() and key in self.rows)
+        for name, fold in self.folds.items():
+            has_hit = any(SETTINGS[k].section == name and SETTINGS[k].advanced for k in found)
+            fold.setVisible(has_hit)
+            if words.strip() and has_hit:
+                fold.set_open(True)
+        sections = [SETTINGS[key].section for key in self.rows if key in found]
+        here = SECTIONS[self._rail.currentRow()]
+        if words.strip() and sections and here not in sections:
+            self.show_section(sections[0])
 
     @override
     def showEvent(self, event: QShowEvent) -> None:

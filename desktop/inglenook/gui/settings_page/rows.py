@@ -30,7 +30,17 @@ if TYPE_CHECKING:
 PAUSE_MS: Final = 350
 """A value is taken this long after the last key, so that half a number is not."""
 
-STEPS: Final = {"appearance.zoom": 0.1, "engine.context_length": 1024, "replies.max_tokens": 64}
+MAX_BUTTONS: Final = 4
+"""More choices than these are shown as a list that opens."""
+STEPS: Final = {
+    "appearance.zoom": 0.1,
+    "engine.context_length": 1024,
+    "engine.batch": 256,
+    "engine.ubatch": 128,
+    "engine.rope_base": 1000,
+    "replies.max_tokens": 64,
+}
+DECIMALS: Final = {"engine.rope_base": 0, "engine.rope_scale": 4}
 
 
 class SettingRow(QWidget):
@@ -58,6 +68,20 @@ class SettingRow(QWidget):
         note = make_label(translate(setting.help), "small", wraps=True)
         texts.addWidget(note)
         self.row.addLayout(texts, 1)
+        below = QHBoxLayout()
+        below.setSpacing(8)
+        self._now = make_label("", "small")
+        self._now.hide()
+        self.reset_button = make_button(self.tr("Reset"), "link")
+        self.reset_button.setAccessibleName(
+            self.tr("{label}: reset").replace("{label}", translate(setting.label))
+        )
+        self.reset_button.clicked.connect(self._on_reset)
+        self.reset_button.hide()
+        below.addWidget(self._now)
+        below.addWidget(self.reset_button)
+        below.addStretch(1)
+        texts.addLayout(below)
         self.below = outer
         self.error = make_label("", "bad", wraps=True)
         self.error.hide()
@@ -66,6 +90,21 @@ class SettingRow(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(PAUSE_MS)
         self._timer.timeout.connect(self._tell)
+
+    def show_now(self, text: str) -> None:
+        """Say below the help what is in force, or what a change waits for."""
+        self._now.setText(text)
+        self._now.setVisible(bool(text))
+
+    def show_is_chosen(self, is_chosen: bool) -> None:
+        """Offer the way back where a person has chosen, and no button beside it does so."""
+        self.reset_button.setVisible(is_chosen and not self.setting.optional)
+
+    def matches(self, words: str) -> bool:
+        """Whether its name or its help holds all of these words."""
+        setting = self.setting
+        text = f"{translate(setting.label)} {translate(setting.help)} {setting.key}".casefold()
+        return all(word in text for word in words.casefold().split())
 
     def show_value(self, value: Value, *, is_chosen: bool) -> None:
         """Show the value in force."""
@@ -97,6 +136,11 @@ class SettingRow(QWidget):
     def _tell(self) -> None:
         self.show_error("")
         self.chosen.emit(self.setting.key, self.read_value())
+
+    def _on_reset(self) -> None:
+        self._timer.stop()
+        self.show_error("")
+        self.chosen.emit(self.setting.key, self.setting.default)
 
 
 class SwitchRow(SettingRow):
@@ -163,7 +207,7 @@ class NumberRow(SettingRow):
             self.row.addWidget(self.automatic, 0, Qt.AlignmentFlag.AlignTop)
         self.field = QDoubleSpinBox()
         self.field.setAccessibleName(translate(setting.label))
-        self.field.setDecimals(0 if setting.kind is int else 2)
+        self.field.setDecimals(0 if setting.kind is int else DECIMALS.get(setting.key, 2))
         self.field.setGroupSeparatorShown(setting.kind is int and not setting.key.endswith("seed"))
         self.field.setRange(
             setting.minimum if setting.minimum is not None else -1e9,
@@ -274,6 +318,31 @@ class LineRow(SettingRow):
         return self.field.text()
 
 
+class ListRow(SettingRow):
+    """One of many words, in a list that opens."""
+
+    def __init__(self, theme: Theme, setting: Setting) -> None:
+        super().__init__(theme, setting)
+        self.field = QComboBox()
+        self.field.setAccessibleName(translate(setting.label))
+        self.field.setMinimumWidth(theme.px(120))
+        self.field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        for choice in setting.choices:
+            name = translate(choice.capitalize()) if choice == setting.default else choice
+            self.field.addItem(name, choice)
+        self.field.activated.connect(lambda _: self.take_now())
+        self.row.addWidget(self.field, 0, Qt.AlignmentFlag.AlignTop)
+
+    def show_value(self, value: Value, *, is_chosen: bool) -> None:
+        """Show the word in force."""
+        del is_chosen
+        self.field.setCurrentIndex(self.field.findData(value))
+
+    def read_value(self) -> Value:
+        """The word that is chosen."""
+        return str(self.field.currentData())
+
+
 class ModelRow(SettingRow):
     """One of the installed models."""
 
@@ -310,7 +379,8 @@ def make_row(theme: Theme, setting: Setting) -> SettingRow:
     if setting.key == "models.default":
         return ModelRow(theme, setting)
     if setting.choices:
-        return ChoiceRow(theme, setting)
+        is_short = len(setting.choices) <= MAX_BUTTONS
+        return ChoiceRow(theme, setting) if is_short else ListRow(theme, setting)
     makers: dict[type[Any], Callable[[Theme, Setting], SettingRow]] = {
         bool: SwitchRow,
         int: NumberRow,
@@ -329,5 +399,12 @@ def _first_choice(setting: Setting) -> float:
         "engine.context_length": 8192,
         "engine.threads": 4,
         "engine.gpu_layers": 0,
+        "engine.keeps_idle_minutes": 15,
+        "engine.threads_batch": 4,
+        "engine.batch": 2048,
+        "engine.ubatch": 512,
+        "engine.parallel": 4,
+        "engine.rope_base": 10_000,
+        "engine.rope_scale": 1.0,
     }
     return float(known.get(setting.key, setting.minimum or 0))

@@ -106,6 +106,7 @@ class DraftsView(QWidget):
     stopped = Signal(str)
     retried = Signal(str)
     continued = Signal(str)
+    helped = Signal(str, str)
     shown = Signal(str)
     link_clicked = Signal(str)
 
@@ -133,6 +134,7 @@ class DraftsView(QWidget):
             reply = card.reply
             reply.retried.connect(self.retried)
             reply.continued.connect(self.continued)
+            reply.helped.connect(self.helped)
             reply.link_clicked.connect(self.link_clicked)
             reply.height_changed.connect(self.height_changed)
             reply.finished.connect(self._on_finished)

@@ -13,6 +13,8 @@ from inglenook.gui.transcript.controls import Sentence, TextButton
 from inglenook.store.records import Message
 
 type Tone = Literal["quiet", "amber", "brick"]
+type Help = Literal["stop", "restart", "leave_gpu"]
+"""What helps beyond going on and trying again."""
 
 _TINTS: Final[dict[Tone, str]] = {
     "quiet": "user_card",
@@ -20,6 +22,7 @@ _TINTS: Final[dict[Tone, str]] = {
     "brick": "brick_tint",
 }
 _ERROR_CHARS: Final = 600
+_GPU_FAULTS: Final = frozenset({"gpu_out_of_memory", "gpu_lost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,13 @@ class Outcome:
     tone: Tone = "quiet"
     can_continue: bool = False
     can_retry: bool = False
+    helps: tuple[Help, ...] = ()
+
+
+def judge_stuck(speaker: QObject) -> Outcome:
+    """What to say of a reply that is being written while the engine shows no sign of work."""
+    sentence = speaker.tr("No progress for 10 seconds: the engine may be stuck.")
+    return Outcome(sentence, "amber", helps=("restart", "stop"))
 
 
 def judge_outcome(message: Message, speaker: QObject) -> Outcome:
@@ -37,8 +47,13 @@ def judge_outcome(message: Message, speaker: QObject) -> Outcome:
     if not message.is_intact:
         sentence = speaker.tr("This text was damaged on the disk. What is left is shown.")
         return Outcome(sentence, "brick", can_retry=True)
-    has_text = bool(message.content.strip())
+    has_text = bool(message.content.strip() or message.reasoning)
     match message.status:
+        case "interrupted" if message.finish_reason in _GPU_FAULTS:
+            return _judge_gpu_fault(message, speaker)
+        case "interrupted" if message.finish_reason == "engine_hung":
+            sentence = speaker.tr("The engine was stuck and was ended. The text is kept.")
+            return Outcome(sentence, "amber", can_continue=True)
         case "interrupted":
             sentence = speaker.tr("Interrupted. The text up to here was saved.")
             return Outcome(sentence, "amber", can_continue=True)
@@ -52,6 +67,16 @@ def judge_outcome(message: Message, speaker: QObject) -> Outcome:
             return _judge_complete(message, speaker)
 
 
+def _judge_gpu_fault(message: Message, speaker: QObject) -> Outcome:
+    if message.finish_reason == "gpu_lost":
+        sentence = speaker.tr(
+            "The graphics card stopped working. The text up to here is kept; it goes on on the CPU."
+        )
+        return Outcome(sentence, "amber", helps=("leave_gpu",))
+    sentence = speaker.tr("The graphics card ran out of memory. The text up to here is kept.")
+    return Outcome(sentence, "amber", can_continue=True, helps=("leave_gpu",))
+
+
 def _judge_complete(message: Message, speaker: QObject) -> Outcome:
     if message.finish_reason == "length":
         return Outcome(speaker.tr("Reached the token limit"), "quiet", can_continue=True)
@@ -62,18 +87,22 @@ def _judge_complete(message: Message, speaker: QObject) -> Outcome:
         )
         return Outcome(sentence, "amber", can_retry=True)
     if not message.content and message.status == "complete":
-        return Outcome(speaker.tr("The model had nothing to say."), "quiet", can_retry=True)
+        thought = bool(message.reasoning)
+        nothing = speaker.tr("The model had nothing to say.")
+        sentence = speaker.tr("The model thought, but gave no answer.") if thought else nothing
+        return Outcome(sentence, "quiet", can_continue=thought, can_retry=True)
     return Outcome()
 
 
 class OutcomeBar(QWidget):
     """A soft bar with the sentence and its buttons.
 
-    Signals: `continued()`, `retried()`.
+    Signals: `continued()`, `retried()`, `helped(Help)`.
     """
 
     continued = Signal()
     retried = Signal()
+    helped = Signal(str)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -85,6 +114,15 @@ class OutcomeBar(QWidget):
         self._continue.clicked.connect(self.continued)
         self._retry = TextButton(theme, self.tr("Retry"), self, look="outline")
         self._retry.clicked.connect(self.retried)
+        words: dict[Help, str] = {
+            "stop": self.tr("Stop"),
+            "restart": self.tr("Restart engine"),
+            "leave_gpu": self.tr("Continue on the CPU"),
+        }
+        self._helps: dict[Help, TextButton] = {}
+        for name, text in words.items():
+            button = self._helps[name] = TextButton(theme, text, self, look="outline")
+            button.clicked.connect(lambda _=False, name=name: self.helped.emit(name))
         self.hide()
 
     def show_outcome(self, outcome: Outcome) -> None:
@@ -93,13 +131,16 @@ class OutcomeBar(QWidget):
         self._sentence.set_sentence(outcome.sentence)
         self._continue.setVisible(outcome.can_continue)
         self._retry.setVisible(outcome.can_retry)
+        for name, button in self._helps.items():
+            button.setVisible(name in outcome.helps)
         self.setVisible(bool(outcome.sentence))
         self.update()
 
     def fit(self, width: int) -> int:
         """Place everything for a width; the height that it takes."""
         px = self._theme.px
-        buttons = [button for button in (self._retry, self._continue) if not button.isHidden()]
+        every = (self._retry, self._continue, *self._helps.values())
+        buttons = [button for button in every if not button.isHidden()]
         taken = sum(button.sizeHint().width() + px(8) for button in buttons)
         text_left = px(30)
         text_width = max(px(120), width - text_left - taken - px(16))

@@ -12,8 +12,9 @@ from PySide6.QtWidgets import QStyle, QWidget
 from inglenook.gui.transcript.controls import BUTTON_PAD, DropButton, Figure, Row, TextButton
 from inglenook.gui.transcript.formats import Formats
 from inglenook.gui.transcript.meter_row import LiveLine, SummaryLine
-from inglenook.gui.transcript.outcome import Outcome, OutcomeBar, judge_outcome
+from inglenook.gui.transcript.outcome import Outcome, OutcomeBar, judge_outcome, judge_stuck
 from inglenook.gui.transcript.pace import TICK_MS, Pacer
+from inglenook.gui.transcript.reasoning import ReasoningView
 from inglenook.gui.transcript.thread import Entry
 from inglenook.gui.transcript.versions import VersionArrows
 from inglenook.gui.widgets import make_menu
@@ -27,16 +28,18 @@ class ReplyView(QWidget):
 
     Signals: `height_changed()`; `retried(str)`, `drafts_wanted(str)`, `continued(str)`,
     `version_chosen(str)` with message ids; `link_clicked(str)`; `finished()` when its last text is
-    shown.
+    shown; `unfolded()` when its reasoning was opened or closed.
     """
 
     height_changed = Signal()
     retried = Signal(str)
     drafts_wanted = Signal(str)
     continued = Signal(str)
+    helped = Signal(str, str)
     version_chosen = Signal(str)
     link_clicked = Signal(str)
     finished = Signal()
+    unfolded = Signal()
 
     def __init__(
         self,
@@ -55,6 +58,10 @@ class ReplyView(QWidget):
         self.was_streaming = False
         self._timer = QTimer(self, interval=TICK_MS)
         self._timer.timeout.connect(self._on_tick)
+        self.reasoning = ReasoningView(formats, entry, self)
+        self.reasoning.toggled.connect(self.unfolded)
+        self.reasoning.height_changed.connect(self.height_changed)
+        self.reasoning.link_clicked.connect(self.link_clicked)
         self.body = _make_body(formats, self)
         self.body.height_changed.connect(self.height_changed)
         self.body.link_clicked.connect(self.link_clicked)
@@ -62,6 +69,9 @@ class ReplyView(QWidget):
         self._outcome_bar = OutcomeBar(self._theme, self)
         self._outcome_bar.continued.connect(lambda: self.continued.emit(self._entry.message.id))
         self._outcome_bar.retried.connect(lambda: self.retried.emit(self._entry.message.id))
+        self._outcome_bar.helped.connect(
+            lambda name: self.helped.emit(self._entry.message.id, name)
+        )
         self._build_footer()
         self.update_entry()
 
@@ -86,9 +96,15 @@ class ReplyView(QWidget):
 
     # --- what the transcript calls ---
 
+    @property
+    def is_thinking(self) -> bool:
+        """Whether its reasoning goes on now."""
+        return self._entry.is_thinking
+
     def update_entry(self) -> None:
         """Show the entry's record: a new state, a final text."""
         message = self._entry.message
+        self.reasoning.refresh()
         is_streaming = message.status == "streaming"
         if is_streaming and not self._is_live:
             self._pacer.take_all()
@@ -96,12 +112,14 @@ class ReplyView(QWidget):
         elif not is_streaming and (self._pacer.n_waiting == 0 or message.status != "complete"):
             self._pacer.take_all()
         self._is_live = is_streaming
+        self._entry.is_stuck = self._entry.is_stuck and is_streaming
         self.was_streaming = self.was_streaming or is_streaming
         if self._pacer.n_waiting == 0:
             self._show_state()
 
     def append(self, piece: str) -> None:
         """Take text that arrived."""
+        self.reasoning.refresh()
         self._pacer.add(piece)
         if not self._theme_moves():
             self.body.append(self._pacer.take_all())
@@ -110,6 +128,14 @@ class ReplyView(QWidget):
             self._timer.start()
             self._on_tick()
 
+    def think(self) -> None:
+        """Show reasoning that arrived; the entry holds it."""
+        was_hidden = self.reasoning.isHidden()
+        self.reasoning.refresh()
+        self.body.set_shows_cursor(not self._entry.is_thinking)
+        if was_hidden or self.reasoning.is_open:
+            self.height_changed.emit()
+
     def show_live(self) -> None:
         """Show the entry's live numbers or what it waits for."""
         if self._entry.progress:
@@ -117,6 +143,12 @@ class ReplyView(QWidget):
         else:
             self.live.show_numbers(self._entry.meter, self._entry.n_tokens)
         self.live.fit(self.live.width())
+
+    def show_stuck(self) -> None:
+        """Show or take away the word that the engine does not get on, while this is written."""
+        if self._is_live:
+            is_stuck = self._entry.is_stuck
+            self._outcome_bar.show_outcome(judge_stuck(self) if is_stuck else Outcome())
 
     def show_unsaved(self) -> None:
         """Show or take away the mark that the text is not on the disk yet."""
@@ -129,8 +161,14 @@ class ReplyView(QWidget):
     def fit(self, width: int) -> int:
         """Place everything for a width; the height that it takes."""
         px = self._theme.px
-        y = self.body.fit(width)
-        self.body.setGeometry(0, 0, width, max(1, y))
+        y = 0
+        if not self.reasoning.isHidden():
+            y = self.reasoning.fit(width)
+            self.reasoning.setGeometry(0, 0, width, y)
+        body_height = self.body.fit(width)
+        top = y + px(6) if y and body_height > 1 else y
+        self.body.setGeometry(0, top, width, max(1, body_height))
+        y = top + body_height
         for part, gap in ((self.live, 8), (self._outcome_bar, 12), (self.footer, 8)):
             if part.isHidden():
                 continue
@@ -168,12 +206,13 @@ class ReplyView(QWidget):
         if not writing:
             self._timer.stop()
             self.body.set_text(message.content, is_last=True)
-        self.body.set_shows_cursor(writing)
+        self.body.set_shows_cursor(writing and not self._entry.is_thinking)
         self.live.setVisible(writing)
         if writing:
             self.show_live()
         outcome = Outcome() if writing else judge_outcome(message, self)
         self._outcome_bar.show_outcome(outcome)
+        self.show_stuck()
         self.retry_button.setVisible(not outcome.can_retry and not self._is_draft)  # one is enough
         self.more_button.setVisible(not self._is_draft)
         self.summary.show_statistics(message.statistics)

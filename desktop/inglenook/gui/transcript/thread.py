@@ -3,6 +3,7 @@
 A thread may hold ten thousand messages; only a stretch of them, the window, is ever realised.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -28,10 +29,49 @@ class Entry:
     n_tokens: int = 0
     progress: str = ""
     is_unsaved: bool = False
+    is_stuck: bool = False
+    """Whether the engine shows no sign of work while this is being written."""
     drafts: "tuple[Entry, ...]" = ()
     """Drafts of one reply that stand side by side at this place, with this one among them."""
     note: str = ""
     """What is to be said of the drafts."""
+    reasoning: str = ""
+    """What was thought so far; ahead of `message.reasoning` while it streams."""
+    thinks_since: float = 0.0
+    """When the reasoning that goes on began, on the monotonic clock; 0.0 while none does."""
+    thought_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.take_record()
+
+    def take_record(self) -> None:
+        """Believe the message's record about its reasoning, when nothing is ahead of it."""
+        message = self.message
+        if message.status != "streaming" or not self.reasoning.startswith(message.reasoning):
+            self.reasoning, self.thinks_since = message.reasoning, 0.0
+        if message.status != "streaming" or not self.thought_s:
+            self.thought_s = message.statistics.reasoning_s or self.thought_s
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether its reasoning goes on now."""
+        return self.thinks_since > 0.0
+
+    def think(self, piece: str, since: float) -> None:
+        """More of its reasoning came, which began at `since` if it just began."""
+        self.reasoning += piece
+        self.thinks_since = self.thinks_since or since
+
+    def end_thinking(self, now: float) -> None:
+        """The answer begins, or the reply ended."""
+        if self.thinks_since:
+            self.thought_s += now - self.thinks_since
+            self.thinks_since = 0.0
+
+    def count_thinking_s(self) -> float:
+        """How long it has thought, so far."""
+        now = time.monotonic() - self.thinks_since if self.thinks_since else 0.0
+        return self.thought_s + now
 
 
 class Thread:

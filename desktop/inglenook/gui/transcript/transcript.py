@@ -4,6 +4,7 @@ The window tells it what to show and what arrived (`window` connects the bridge'
 methods); it answers by signals. All on the window's thread.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, override
@@ -50,6 +51,7 @@ class Transcript(QWidget):
     draft_shown = Signal(str)
     edit_requested = Signal(str, str)
     continue_requested = Signal(str)
+    help_requested = Signal(str, str)
     sibling_chosen = Signal(str)
     starter_chosen = Signal(str)
     stronger_model_requested = Signal()
@@ -199,6 +201,9 @@ class Transcript(QWidget):
             return
         is_end = message.status != "streaming"
         entry.message, entry.progress = message, ""
+        if is_end:
+            entry.end_thinking(time.monotonic())
+        entry.take_record()
         if is_end or not entry.text.startswith(message.content):
             entry.text = message.content
         entry.meter, entry.n_tokens = None, 0
@@ -218,11 +223,25 @@ class Transcript(QWidget):
         if entry is None or not piece:
             return
         entry.text += piece
+        entry.end_thinking(time.monotonic())
         entry.n_tokens = n_tokens
         entry.progress = ""
         view = self._find_view(run_id)
         if isinstance(view, ReplyView):
             view.append(piece)
+            view.show_live()
+
+    def append_reasoning(self, run_id: str, piece: str, n_tokens: int, since: float) -> None:
+        """Reasoning of a reply arrived; it began at `since`, on the monotonic clock."""
+        entry = self._thread.find(run_id)
+        if entry is None:
+            return
+        entry.think(piece, since)
+        entry.n_tokens = n_tokens
+        entry.progress = ""
+        view = self._find_view(run_id)
+        if isinstance(view, ReplyView):
+            view.think()
             view.show_live()
 
     def set_prefill(self, run_id: str, n_done: int, n_prompt: int, n_cached: int) -> None:
@@ -245,6 +264,17 @@ class Transcript(QWidget):
         view, holder = self._find_view(run_id), self._find_holder(run_id)
         if isinstance(view, ReplyView) and holder is not None:
             view.show_live()
+            self._refit(holder)
+
+    def set_stuck(self, run_id: str, is_stuck: bool) -> None:
+        """Say that the engine shows no sign of work while this is written, or take that back."""
+        entry = self._thread.find(run_id)
+        if entry is None or entry.is_stuck == is_stuck:
+            return
+        entry.is_stuck = is_stuck
+        view, holder = self._find_view(run_id), self._find_holder(run_id)
+        if isinstance(view, ReplyView) and holder is not None:
+            view.show_stuck()
             self._refit(holder)
 
     def set_meter(self, run_id: str, meter: Meter) -> None:
@@ -324,6 +354,7 @@ class Transcript(QWidget):
         view.shown.connect(self.draft_shown)
         view.retried.connect(self.retry_requested)
         view.continued.connect(self.continue_requested)
+        view.helped.connect(self.help_requested)
         view.link_clicked.connect(self.link_requested)
         view.height_changed.connect(self._on_height_changed)
         for card in view.cards:
@@ -343,8 +374,10 @@ class Transcript(QWidget):
             view.retried.connect(self.retry_requested)
             view.drafts_wanted.connect(self.drafts_requested)
             view.continued.connect(self.continue_requested)
+            view.helped.connect(self.help_requested)
             view.link_clicked.connect(self.link_requested)
             view.finished.connect(self._on_reply_finished)
+            view.unfolded.connect(self._on_unfolded)
         view.version_chosen.connect(self.sibling_chosen)
         view.height_changed.connect(self._on_height_changed)
         self._views[entry.message.id] = view
@@ -444,6 +477,16 @@ class Transcript(QWidget):
         sender = self.sender()
         if isinstance(sender, (UserCard, ReplyView, DraftsView)):
             self.column.changed(sender)
+
+    def _on_unfolded(self) -> None:
+        """Keep the line that was clicked where it is; what is still thought is followed."""
+        sender = self.sender()
+        if not isinstance(sender, ReplyView):
+            return
+        top = self.column.top_of(sender)
+        self.column.changed(sender)
+        if not sender.is_thinking:
+            self.column.put_at(sender, top)
 
     def _on_reply_finished(self) -> None:
         sender = self.sender()
