@@ -24,6 +24,24 @@ REPLY_TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
+def test_drafts_are_printed_one_after_the_other(program: Program, steady: Path) -> None:
+    arguments = ("ask", "--model", str(steady), "--max-tokens", "8", "--drafts", "3")
+    ended = program.run(*arguments, "the sea")
+    assert ended.code == 0, ended.err
+    reply = "aa ab ac ad ae af ag ah"
+    shown = [line.strip() for line in ended.out.splitlines()]
+    assert shown == [
+        "--- draft 1 of 3 ---", reply, "--- draft 2 of 3 ---", reply, "--- draft 3 of 3 ---", reply,
+    ]  # fmt: skip
+    told = program.run(*arguments, "--json", "--seed", "5", "the hills").read_json()
+    assert [one["text"].strip() for one in told] == [reply] * 3
+    assert [one["seed"] for one in told] == [5, 6, 7]
+    assert len({one["conversation_id"] for one in told}) == 1
+    refused = program.run(*arguments, "--temperature", "0", "the sea")
+    assert (refused.code, refused.out) == (2, "")
+    assert "alike" in refused.err
+
+
 def test_ask_json_has_the_promised_keys_and_types(program: Program) -> None:
     reply = program.ask("how do I add a bigger model?")
     for key, kind in REPLY_TYPES.items():

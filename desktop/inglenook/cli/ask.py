@@ -6,10 +6,11 @@ import sys
 
 import click
 
-from inglenook.base.errors import ExitCode, UsageError
+from inglenook.base.errors import ExitCode, UsageError, UserError
 from inglenook.base.settings import SETTINGS
 from inglenook.chat.options import ReplyOptions
 from inglenook.cli.conversation import TerminalConversation, show_reply
+from inglenook.cli.output import Output
 from inglenook.cli.program import Common, command
 from inglenook.store.records import Message
 
@@ -21,6 +22,7 @@ from inglenook.store.records import Message
 @click.option("--temperature", type=float, metavar="T", help="0 always takes the likeliest token.")
 @click.option("--seed", type=int, metavar="S", help="The same seed and prompt give the same reply.")
 @click.option("--system", metavar="TEXT", help="Said to the model first.")
+@click.option("--drafts", type=int, default=1, metavar="N", help="So many replies, drawn at once.")
 @click.option("--think/--no-think", "thinks", default=None, help="Whether the model thinks first.")
 @click.option("--reasoning-budget", type=int, metavar="N", help="The longest reasoning, in tokens.")
 @click.option("--show-reasoning", is_flag=True, help="Show on stderr what the model thinks.")
@@ -32,6 +34,7 @@ def ask(
     temperature: float | None,
     seed: int | None,
     system: str | None,
+    drafts: int,
     thinks: bool | None,
     reasoning_budget: int | None,
     show_reasoning: bool,
@@ -39,7 +42,8 @@ def ask(
     """Ask once; the reply goes to stdout.
 
     It is shown as it is written, and what is piped in belongs to the question. It is kept, too:
-    the window and inglenook history show it.
+    the window and inglenook history show it. Several drafts are written at once and printed one
+    after the other; with --json they are a list.
     """
     options = check_options(
         ReplyOptions(
@@ -59,6 +63,8 @@ def ask(
     with common.open_app() as app:
         model_id = app.library.find(model).id if model else None
         with TerminalConversation(app, model_id, options) as conversation:
+            if drafts != 1:
+                return show_drafts(common.output, conversation, prompt, drafts, show_reasoning)
             show_reply(
                 common.output,
                 conversation,
@@ -69,6 +75,33 @@ def ask(
             if common.output.is_json:
                 common.output.document(describe_reply(reply))
             return ExitCode.INTERRUPTED if conversation.was_stopped else ExitCode.DONE
+
+
+def show_drafts(
+    output: Output,
+    conversation: TerminalConversation,
+    prompt: str,
+    n_drafts: int,
+    shows_reasoning: bool,
+) -> int:
+    """Print drafts one after the other; the first fault is told when all that came is shown."""
+    fault: UserError | None = None
+    was_stopped = False
+    replies: list[Message] = []
+    for number, follow in enumerate(conversation.send_drafts(prompt, n_drafts), 1):
+        if not output.is_json:
+            output.line(f"--- draft {number} of {n_drafts} ---")
+        try:
+            show_reply(output, conversation, follow, shows_reasoning=shows_reasoning)
+        except UserError as error:
+            fault = fault or error
+        was_stopped = was_stopped or conversation.was_stopped
+        replies.append(conversation.get_last())
+    if fault is not None:
+        raise fault
+    if output.is_json:
+        output.document([describe_reply(reply) for reply in replies])
+    return ExitCode.INTERRUPTED if was_stopped else ExitCode.DONE
 
 
 def check_options(options: ReplyOptions) -> ReplyOptions:

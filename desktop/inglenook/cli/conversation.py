@@ -6,9 +6,11 @@ Events arrive on the engine's and the journal's threads and are queued; the main
 import queue
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from inglenook.base.errors import EngineError, ModelError, StorageError, UserError
@@ -57,6 +59,8 @@ class TerminalConversation:
         self.last: Message | None = None
         self.run_id: str | None = None
         self.was_stopped = False
+        self._later: dict[str, deque[object]] = {}
+        """What came of further drafts while another one was shown."""
 
     def close(self) -> None:
         """Stop listening."""
@@ -94,20 +98,35 @@ class TerminalConversation:
         started = self._app.chat.send(self.id, text, model_id=self._model_id, options=self._options)
         return self._follow(started)
 
+    def send_drafts(self, text: str, n_drafts: int) -> list[Callable[[], Iterator[Shown]]]:
+        """Send a message for several drafts; each is then shown by what is returned, in order.
+
+        They are written at once: what comes of one while another is shown waits for it.
+        """
+        self._forget_events()
+        started = self._app.chat.send(
+            self.id, text, model_id=self._model_id, options=self._options, n_drafts=n_drafts
+        )
+        self._later = {reply.id: deque() for reply in started.replies}
+        return [partial(self._follow, started, reply) for reply in started.replies]
+
     def retry(self) -> Iterator[Shown]:
         """Write another version of the last reply."""
         self._forget_events()
         return self._follow(self._app.chat.retry(self.get_last().id, options=self._options))
 
     def stop(self) -> None:
-        """Stop the reply that is being begun or written; its iterator then ends in order."""
-        self.was_stopped = True
-        if self.run_id is not None:
-            self._app.chat.stop(self.run_id)
+        """Stop the reply that is being begun or written; its iterator then ends in order.
 
-    def _follow(self, started: "Started") -> Iterator[Shown]:
+        Drafts are all stopped.
+        """
+        self.was_stopped = True
+        for run_id in {self.run_id, *self._later} - {None}:
+            self._app.chat.stop(str(run_id))
+
+    def _follow(self, started: "Started", reply: Message | None = None) -> Iterator[Shown]:
         self.id = started.conversation.id
-        self.run_id = started.reply.id
+        self.run_id = (reply or started.reply).id
         if self.was_stopped:
             self.stop()
         failure: UserError | None = None
@@ -144,6 +163,18 @@ class TerminalConversation:
             self._events.get()
 
     def _next_event(self, ended_at: float | None, not_saved: StorageError | None) -> object:
+        """The next event that is not another draft's, which is kept until that one is shown."""
+        early = self._later.get(self.run_id or "")
+        if early:
+            return early.popleft()
+        while True:
+            event = self._await_event(ended_at, not_saved)
+            run_id = find_run_id(event)
+            if run_id == self.run_id or run_id not in self._later:
+                return event
+            self._later[run_id].append(event)
+
+    def _await_event(self, ended_at: float | None, not_saved: StorageError | None) -> object:
         """The next event; once a reply has ended, its saving is waited for only so long."""
         if ended_at is None:
             return self._events.get()
@@ -256,6 +287,19 @@ def describe_numbers(reply: Message) -> str:
         full = reply.finish_reason == "context_full"
         parts.append("the context is full" if full else "reached the token limit")
     return " · ".join(parts)
+
+
+def find_run_id(event: object) -> str:
+    """The reply that an event is about; empty where it is about none."""
+    match event:
+        case Text() | Finished() | Failed():
+            return event.run_id
+        case NotSaved():
+            return event.message_id
+        case MessageFinished():
+            return event.message.id
+        case _:
+            return ""
 
 
 def make_error(event: Failed) -> UserError:

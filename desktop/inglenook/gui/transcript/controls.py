@@ -203,6 +203,10 @@ class DropButton(ArrowButton):
         super().__init__(theme, points_right=True, parent=parent)
 
     @override
+    def sizeHint(self) -> QSize:
+        return QSize(self._theme.px(14), self._theme.px(22))
+
+    @override
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
