@@ -21,7 +21,7 @@ from inglenook.engine.json_schema_merge import CONSTRAINTS, Conflict, merge_sche
 LIMIT_CHARACTERS: Final = 256 * 1024
 LIMIT_GRAMMAR_CHARACTERS: Final = 4 * 1024 * 1024
 _LIMIT_DEPTH: Final = 64
-_LIMIT_VISITS: Final = 20_000
+_LIMIT_VISITS: Final = 10_000
 
 _TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
 _KEYWORDS_OF: Final[dict[str, tuple[str, ...]]] = {
