@@ -34,10 +34,14 @@ log = logging.getLogger(__name__)
 QUEUE_LIMIT: Final = 64
 _FIRST_CHUNK: Final = 128
 _MIN_CHUNK: Final = 32
+_MIN_SHARED_CHUNK: Final = 4
 _STEP_ALONE_S: Final = 1.0
+_STEP_DEAF_S: Final = 0.25
+"""On a GPU a step cannot be broken off, so a stop waits for its end."""
 _STEP_SHARED_S: Final = 0.2
 _STEP_AHEAD_S: Final = 0.15
-"""How long a step that reads a prompt may last: alone, and while other replies wait for it."""
+"""How long a step that reads a prompt may last: alone, while other replies wait, and ahead."""
+_AHEAD_MARGIN: Final = 16
 
 
 class Scheduler:
@@ -78,11 +82,16 @@ class Scheduler:
         """Whether there is something to read while no reply waits."""
         return self._ahead is not None
 
+    @property
+    def takes_drafts(self) -> bool:
+        """Whether what may still change can be read ahead: it must be possible to cut it off."""
+        return self._slots.can_cut
+
     def read_ahead(self, tokens: list[int], scope: str) -> None:
         """Take a prompt to read in idle moments, in place of the one before."""
         self._end_ahead()
         fits = _MIN_CHUNK <= len(tokens) < self._context.n_ctx
-        if fits and self._slots.can_cut and not self.has_work:
+        if fits and not self.has_work:
             self._ahead = Reading(tokens, scope)
 
     def step_ahead(self) -> None:
@@ -93,9 +102,11 @@ class Scheduler:
             return
         slot = ahead.slot
         assert slot is not None
-        # The last token is left: a reply needs one to decode.
+        # The last token is left: a reply needs one to decode. Memory that cannot be cut also leaves
+        # what may come to be written otherwise when more follows.
+        n_left = 1 if self._slots.can_cut else _AHEAD_MARGIN
         budget = max(_MIN_CHUNK, int(self._read_tps * _STEP_AHEAD_S))
-        n_tokens = min(len(ahead.tokens) - 1 - slot.n_past, budget, self._batch.capacity)
+        n_tokens = min(len(ahead.tokens) - n_left - slot.n_past, budget, self._batch.capacity)
         if n_tokens <= 0:
             self._end_ahead()
             return
@@ -258,6 +269,8 @@ class Scheduler:
             n_tokens = min(n_pending, budget, batch.capacity - batch.n_tokens)
             if n_tokens <= 0:
                 break
+            if n_tokens == n_pending and not self._slots.can_cut:
+                n_tokens -= 1  # The state before the last token is one to go back to.
             index = self._add_prompt(run, slot, n_tokens, is_last=n_tokens == n_pending)
             if n_tokens == n_pending:
                 sampled.append((run, index))
@@ -291,19 +304,21 @@ class Scheduler:
 
     def _choose_budget(self, *, is_shared: bool) -> int:
         """How many prompt tokens a step may read, by the speed measured so far."""
-        if not self._read_tps:
-            return _FIRST_CHUNK
-        step_s = _STEP_SHARED_S if is_shared else _STEP_ALONE_S
-        if self._paces.prefill.is_trying:
-            return _FIRST_CHUNK
+        if is_shared:
+            n_tokens = int(self._read_tps * _STEP_SHARED_S) if self._read_tps else _MIN_CHUNK
+            return max(_MIN_SHARED_CHUNK, n_tokens)
+        if not self._read_tps or self._paces.prefill.is_trying:
+            return _FIRST_CHUNK if self._context.can_interrupt else _MIN_CHUNK
+        step_s = _STEP_ALONE_S if self._context.can_interrupt else _STEP_DEAF_S
         return max(_MIN_CHUNK, int(self._read_tps * step_s))
 
     def _note_speed(self, pace: Pace, n_read: int, seconds: float) -> None:
         if not n_read:
             pace.note(seconds)
-        elif n_read >= _MIN_CHUNK and seconds > 0.0:
-            pace.note(seconds, self._batch.n_tokens)
-            tps = n_read / seconds
+        elif n_read >= _MIN_SHARED_CHUNK and seconds > 0.0:
+            if n_read >= _MIN_CHUNK:
+                pace.note(seconds, self._batch.n_tokens)
+            tps = self._batch.n_tokens / seconds
             self._read_tps = tps if not self._read_tps else 0.5 * (self._read_tps + tps)
 
     # --- results ---
@@ -312,6 +327,8 @@ class Scheduler:
         for run, n_tokens in read:
             if run.slot is not None:
                 run.slot.n_past += n_tokens
+                if run.slot.n_past == run.n_prompt - 1:
+                    self._slots.keep_checkpoint(run.slot)
                 if not run.n_output:
                     self._tell_prefill(run)
         is_reading = {run.run_id for run, _ in read}

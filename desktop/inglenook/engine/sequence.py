@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from inglenook.engine.checkpoints import Checkpoints
 from inglenook.engine.constraint import ConstrainedSampler
 from inglenook.engine.llama import Context, Sampler
 from inglenook.engine.lookup import Lookup
@@ -224,6 +225,7 @@ class Slots:
         self._n_swa = n_swa
         self.is_recurrent = is_recurrent
         self._n_uses = 0
+        self._checkpoints = Checkpoints(context)
         self.all = tuple(Slot(i) for i in range(context.n_seq_max))
 
     @property
@@ -288,6 +290,11 @@ class Slots:
                 return True
         return False
 
+    def keep_checkpoint(self, slot: Slot) -> None:
+        """Keep the state that the slot is in, if its memory cannot be cut back to it later."""
+        if not self.can_cut:
+            self._checkpoints.keep(slot.seq_id, slot.n_past)
+
     def take_back(self, slot: Slot, n_written: int) -> None:
         """Cut off the last tokens that a step wrote, those after `n_past`; plain attention only."""
         if n_written > slot.n_past:
@@ -296,12 +303,14 @@ class Slots:
     def forget(self, slot: Slot) -> None:
         """Drop what a slot remembers; a run in it will be read again."""
         self._context.remove(slot.seq_id, 0)
+        self._checkpoints.forget(slot.seq_id)
         slot.n_past = 0
         slot.begin_stretch()
 
     def forget_all(self) -> None:
         """Drop everything."""
         self._context.clear()
+        self._checkpoints.forget_all()
         for slot in self.all:
             slot.n_past = 0
             slot.begin_stretch()
@@ -319,7 +328,7 @@ class Slots:
         for slot in slots:
             n_held = self._context.last_position(slot.seq_id) + 1
             if self.is_recurrent or n_held < slot.n_past:
-                self.forget(slot)
+                slot.n_past = self._go_back(slot, slot.n_past)
             elif n_held > slot.n_past:
                 slot.n_past = self._trim_to(slot, slot.n_past)
 
@@ -349,8 +358,12 @@ class Slots:
         return target
 
     def _choose_target(self, free: list[Slot], source: Slot, n_shared: int) -> Slot:
-        """Go on in place when that loses little; else an empty or the longest unused slot."""
-        if source.is_free and n_shared * 2 >= source.n_past:
+        """Go on in place when that loses little; else an empty or the longest unused slot.
+
+        Memory that cannot be shared also goes on in place where it can go back far enough.
+        """
+        n_back = 0 if self.can_cut else self._checkpoints.find(source.seq_id, n_shared)
+        if source.is_free and (n_shared * 2 >= source.n_past or n_back * 2 > n_shared):
             return source
         others = [slot for slot in free if slot is not source]
         return min(others or free, key=lambda slot: (slot.n_past > 0, slot.used_at))
@@ -371,13 +384,19 @@ class Slots:
         return n_keep if n_keep == slot.n_past else self._trim_to(slot, n_keep)
 
     def _trim_to(self, slot: Slot, n_keep: int) -> int:
-        """Cut a slot's memory; recurrent and sliding-window memories may have to drop it all."""
+        """Cut a slot's memory, or go back to a checkpoint; else it has to drop it all."""
         first = self._context.first_position(slot.seq_id)
         is_in_window = self._n_swa == 0 or first <= max(0, n_keep - self._n_swa)
         if is_in_window and n_keep > 0 and self._context.remove(slot.seq_id, n_keep):
+            self._checkpoints.forget(slot.seq_id, n_keep)
             return n_keep
-        self.forget(slot)
-        return 0
+        return self._go_back(slot, n_keep)
+
+    def _go_back(self, slot: Slot, n_most: int) -> int:
+        n_kept = self._checkpoints.restore(slot.seq_id, n_most)
+        if not n_kept:
+            self.forget(slot)
+        return n_kept
 
     def _share(self, source: Slot, target: Slot, n_shared: int) -> int:
         """Let a slot begin with another's memory; only plain attention memory can be shared."""

@@ -1,12 +1,20 @@
 """Models whose memory cannot simply be cut: recurrent ones and sliding windows."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inglenook.engine.local import LocalEngine
-from inglenook.engine.protocol import Cancel, Finished, Loaded, Prefill
+from inglenook.engine.protocol import (
+    Cancel,
+    Finished,
+    Loaded,
+    Prefill,
+    PromptMessage,
+    ReadAhead,
+)
 from support.recorder import Recorder, make_generate
 
 KINDS = ("mamba", "gemma3")
@@ -72,3 +80,64 @@ def test_stop_while_reading_leaves_the_memory_usable(
         assert isinstance(recorder.wait_for_end(f"kept{i}"), Finished)
     recorder.ask(local, "again", LONG, max_tokens=20)
     assert recorder.read_text("again") == recorder.read_text("plain")
+
+
+def check_against_fresh(
+    recorder: Recorder, odd: Path, run_id: str, turns: list[tuple[str, str]]
+) -> None:
+    """A new engine, with nothing in memory, writes the same."""
+    other = LocalEngine(fresh := Recorder())
+    try:
+        fresh.load(other, odd)
+        fresh.ask(other, run_id, turns, max_tokens=20)
+        assert fresh.read_text(run_id) == recorder.read_text(run_id)
+    finally:
+        other.close()
+
+
+def test_another_version_of_a_reply_reads_nothing_again(
+    local: LocalEngine, recorder: Recorder, odd: Path
+) -> None:
+    recorder.load(local, odd)
+    first = recorder.ask(local, "first", LONG, max_tokens=100)
+    again = recorder.ask(local, "again", LONG, max_tokens=100)
+    assert first.usage.cached_tokens == 0
+    assert again.usage.cached_tokens == again.usage.prompt_tokens - 1
+    assert recorder.read_text("again") == recorder.read_text("first")
+
+
+def test_another_question_in_place_of_the_last_goes_back_to_the_one_before(
+    local: LocalEngine, recorder: Recorder, odd: Path
+) -> None:
+    recorder.load(local, odd)
+    turns = [("user", LONG)]
+    first = recorder.ask(local, "1", turns, max_tokens=30)
+    turns += [("assistant", "the sea"), ("user", "and the road? " * 12)]
+    recorder.ask(local, "2", turns, max_tokens=100)
+    turns[-1] = ("user", "the kettle sings")
+    third = recorder.ask(local, "3", turns, max_tokens=20)
+    assert third.usage.cached_tokens >= first.usage.prompt_tokens - 1
+    check_against_fresh(recorder, odd, "3", turns)
+
+
+def test_history_is_read_ahead_and_a_draft_is_not(
+    local: LocalEngine, recorder: Recorder, odd: Path
+) -> None:
+    recorder.load(local, odd)
+    turns = [("user", LONG * 3), ("assistant", "the sea")]
+    messages = tuple(PromptMessage(role, text) for role, text in turns)  # type: ignore[arg-type]
+    draft = PromptMessage("user", "what I am just typ")
+    local.submit(ReadAhead(messages=(*messages, draft), scope="c"))
+    worker = local._worker
+    assert worker is not None
+    deadline = time.monotonic() + 20
+    while worker._session is None or not worker._session.scheduler._slots.n_used > 150:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    while worker._session.scheduler.is_reading_ahead:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    turns += [("user", "and the road?")]
+    end = recorder.ask(local, "r", turns, max_tokens=20)
+    assert end.usage.cached_tokens > end.usage.prompt_tokens * 0.8
+    check_against_fresh(recorder, odd, "r", turns)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from inglenook.engine import checkpoints as checkpoints_module
 from inglenook.engine import scheduler as scheduler_module
 from inglenook.engine.llama import Context, Decoded, Sampler, Vocab
 from inglenook.engine.pace import Paces
@@ -58,6 +59,7 @@ class GlassContext:
         self.rng, self.trims = rng, trims
         self.p_interrupt = 0.0
         self.n_threads = 1
+        self.can_interrupt = rng.random() < 0.8
         self.drawn: dict[int, int] = {}
 
     @property
@@ -82,7 +84,7 @@ class GlassContext:
         return Decoded.DONE
 
     def remove(self, seq_id: int, start: int) -> bool:
-        if start and not self.trims:
+        if 0 < start < len(self.memory[seq_id]) and not self.trims:
             return False
         del self.memory[seq_id][start:]
         return True
@@ -92,6 +94,14 @@ class GlassContext:
 
     def copy(self, source: int, target: int, end: int) -> None:
         self.memory[target] = self.memory[source][:end]
+
+    def save_partial(self, seq_id: int) -> memoryview:
+        """Of a recurrent memory all."""
+        return memoryview(bytearray(cell[0] for cell in self.memory[seq_id]))
+
+    def load_partial(self, seq_id: int, data: memoryview) -> bool:
+        self.memory[seq_id] = [[token] for token in data]
+        return True
 
     def clear(self) -> None:
         self.memory = [[] for _ in self.memory]
@@ -196,6 +206,7 @@ class House:
 @pytest.fixture(autouse=True)
 def glass_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduler_module, "Batch", GlassBatch)
+    monkeypatch.setattr(checkpoints_module, "MIN_TOKENS", 3)
 
 
 def make_prompts(rng: random.Random, n: int, longest: int) -> list[list[int]]:
