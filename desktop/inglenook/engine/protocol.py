@@ -283,6 +283,8 @@ class Loaded(Frozen, frozen=True, kw_only=True):
     """File names of the LoRA adapters that are applied."""
     reasoning: Literal["none", "always", "switchable"] = "none"
     """Whether its template knows reasoning before the answer, and can turn it off."""
+    reasons_unasked: bool = False
+    """Whether it reasons where nobody says that it shall, or shall not."""
     contest: Contest | None = None
     """What decided between a weak GPU and the CPU, where that had to be measured."""
 

@@ -109,10 +109,12 @@ _SWITCHES: Final[tuple[tuple[str, bool | int | str, bool | int | str], ...]] = (
 class Reasoning:
     """How one loaded model reasons; `family` is None where nothing says that it does.
 
-    `on` and `off` are the variables that turn it on and off; equal where nothing does.
+    `is_usual` says whether it does so where nothing is said; `on` and `off` are the variables that
+    turn it on and off, empty where nothing does.
     """
 
     kind: Kind = "none"
+    is_usual: bool = False
     family: Family | None = None
     marks: Marks | None = None
     on: Variables = ()
@@ -161,7 +163,7 @@ def study_reasoning(template: str, vocab: Vocab, render: RenderWith) -> Reasonin
         family = _make_tag("think")
     if family is None:
         return Reasoning()
-    return Reasoning(
+    made = Reasoning(
         kind=kind,
         family=family,
         marks=_make_marks(family, vocab),
@@ -169,6 +171,10 @@ def study_reasoning(template: str, vocab: Vocab, render: RenderWith) -> Reasonin
         off=off,
         closing_tokens=tuple(_tokenize(vocab, family.closes)),
     )
+    is_usual = kind == "always" or (
+        kind == "switchable" and plain != render(off) and made.judge_end(plain) != "answer"
+    )
+    return replace(made, is_usual=is_usual)
 
 
 # --- marks ---

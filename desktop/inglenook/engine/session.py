@@ -84,7 +84,10 @@ class Session:
         self.constrainer = Constrainer(model.vocab)
         self.maker = PromptMaker(model.vocab, model.chat_template, renderer)
         self.facts = msgspec.structs.replace(
-            loaded.facts, template_note=self.maker.note, reasoning=self.maker.reasoning.kind
+            loaded.facts,
+            template_note=self.maker.note,
+            reasoning=self.maker.reasoning.kind,
+            reasons_unasked=self.maker.reasoning.is_usual,
         )
         slots = Slots(
             loaded.context,

@@ -25,13 +25,14 @@ _WAKE: Final = QEvent.Type(QEvent.registerEventType())
 class Bridge(QObject):
     """Events as signals, on the window's thread.
 
-    Signals: `text_arrived(run_id, piece, n_tokens)`; `prefill_moved(Prefill)`;
-    `meter_moved(Meter)`; `engine_changed(event)` for loads, deaths and readiness;
-    `run_ended(Finished | Failed)`; `happened(event)` for every event that has no signal of its own
-    (chat, models, settings).
+    Signals: `text_arrived(run_id, piece, n_tokens)`, and `reasoning_arrived` alike;
+    `prefill_moved(Prefill)`; `meter_moved(Meter)`; `engine_changed(event)` for loads, deaths and
+    readiness; `run_ended(Finished | Failed)`; `happened(event)` for every event that has no signal
+    of its own (chat, models, settings).
     """
 
     text_arrived = Signal(str, str, int)
+    reasoning_arrived = Signal(str, str, int)
     prefill_moved = Signal(object)
     meter_moved = Signal(object)
     engine_changed = Signal(object)
@@ -98,6 +99,8 @@ class Bridge(QObject):
 
     def _emit(self, event: object) -> None:
         match event:
+            case Text(part="reasoning"):
+                self.reasoning_arrived.emit(event.run_id, event.piece, event.n_tokens)
             case Text():
                 self.text_arrived.emit(event.run_id, event.piece, event.n_tokens)
             case Prefill():
@@ -127,8 +130,8 @@ class Bridge(QObject):
 def join_events(events: Sequence[object]) -> list[object]:
     """Join text per run and drop overtaken numbers; the order of all else stays.
 
-    A piece of text joins the run's last one unless an event of that run that is neither text nor a
-    number stands between them.
+    A piece of text joins the run's last one of its part unless an event of that run that is neither
+    text nor a number stands between them.
     """
     joined: list[object | None] = []
     places: dict[tuple[str, str], int] = {}
@@ -136,9 +139,9 @@ def join_events(events: Sequence[object]) -> list[object]:
     for event in events:
         match event:
             case Text():
-                place = places.get(("text", event.run_id))
+                place = places.get((event.part, event.run_id))
                 if place is None:
-                    places["text", event.run_id] = len(joined)
+                    places[event.part, event.run_id] = len(joined)
                     texts[len(joined)] = [event.piece]
                     joined.append(event)
                 else:
@@ -166,7 +169,7 @@ def _with_texts(joined: Sequence[object | None], texts: dict[int, list[str]]) ->
     for place, event in enumerate(joined):
         if isinstance(event, Text):
             piece = "".join(texts[place])
-            yield Text(run_id=event.run_id, piece=piece, n_tokens=event.n_tokens)
+            yield Text(run_id=event.run_id, piece=piece, n_tokens=event.n_tokens, part=event.part)
         elif event is not None:
             yield event
 

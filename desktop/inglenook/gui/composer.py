@@ -26,8 +26,9 @@ from inglenook.gui.theme import (
     TRANSCRIPT_PX,
     Theme,
 )
-from inglenook.gui.transcript.controls import Figure, Sentence, paint_focus
+from inglenook.gui.transcript.controls import Figure, Sentence, TextButton, paint_focus
 from inglenook.gui.transcript.message_input import LENGTH_LIMIT, MessageInput
+from inglenook.gui.widgets import make_plain_tooltip
 
 _OVERHANG_PX: Final = 20
 """How far the card reaches beyond the transcript's measure on each side."""
@@ -153,7 +154,7 @@ class Composer(QWidget):
 
     Signals: `submitted(str)`; `drafts_requested(str)` for several replies at once;
     `choice_made(int)` for one of the drafts on show; `stop_requested()`; `edit_last_requested()`;
-    `draft_changed(str)` shortly after typing stops.
+    `draft_changed(str)` shortly after typing stops; `thinking_chosen(bool)`.
     """
 
     submitted = Signal(str)
@@ -162,6 +163,7 @@ class Composer(QWidget):
     stop_requested = Signal()
     edit_last_requested = Signal()
     draft_changed = Signal(str)
+    thinking_chosen = Signal(bool)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -188,6 +190,18 @@ class Composer(QWidget):
         self.drafts_button = IconButton(
             self._theme, "columns", self.tr("Send for three drafts (Ctrl+Shift+Enter)"), self
         )
+        self.think_button = TextButton(self._theme, self.tr("Think"), self)
+        self.think_button.setCheckable(True)
+        self.think_button.setAccessibleName(self.tr("Think before answering"))
+        self.think_button.setToolTip(
+            make_plain_tooltip(
+                self.tr(
+                    "Whether the model thinks before it answers: slower, and often better for "
+                    "what takes several steps."
+                )
+            )
+        )
+        self.think_button.hide()
         self._gauge = ContextGauge(self._theme, self)
         self._context = Figure(self._theme, parent=self)
         self._hint = Figure(self._theme, parent=self)
@@ -210,6 +224,7 @@ class Composer(QWidget):
         self.input.height_changed.connect(self._place)
         self.input.textChanged.connect(self._on_text_changed)
         self.button.clicked.connect(self._on_button)
+        self.think_button.clicked.connect(self.thinking_chosen)
 
     # --- what the window calls ---
 
@@ -253,6 +268,12 @@ class Composer(QWidget):
         """Have numbers in the empty field keep one of so many drafts; 0 is none."""
         self.input.n_choices = n_drafts
         self.set_has_messages(self._has_messages)
+
+    def set_thinking(self, is_on: bool | None) -> None:
+        """Show whether the model thinks before it answers; None where nobody can choose."""
+        self.think_button.setVisible(is_on is not None)
+        self.think_button.setChecked(bool(is_on))
+        self._place()
 
     def set_context(self, n_used: int, n_ctx: int) -> None:
         """Show how much of the context is used, in tokens; nothing when `n_ctx` is 0."""
@@ -365,6 +386,12 @@ class Composer(QWidget):
         if not self.drafts_button.isHidden():
             right -= height + px(4)
             self.drafts_button.setGeometry(right, top, height, height)
+        if not self.think_button.isHidden():
+            size = self.think_button.sizeHint()
+            right -= size.width() + px(6)
+            self.think_button.setGeometry(
+                right, top + (height - size.height()) // 2, size.width(), size.height()
+            )
         right -= px(12)
         self._hint.setVisible(self._gauge.isHidden())
         if self._gauge.isHidden():

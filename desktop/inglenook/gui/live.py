@@ -4,6 +4,7 @@ On the window's thread. A reply goes on while another conversation is on show; w
 conversation is opened again, what arrived meanwhile is taken from here.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,11 @@ class LiveRun:
 
     reply: Message
     pieces: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    thinks_since: float = 0.0
+    """When its first reasoning came, on the monotonic clock; 0.0 before that."""
+    thought_s: float = 0.0
+    """How long it thought, once its answer has begun."""
     n_tokens: int = 0
     prefill: Prefill | None = None
     meter: Meter | None = None
@@ -41,6 +47,10 @@ class LiveRun:
     def text(self) -> str:
         """All text so far, with what a continued reply began with."""
         return self.reply.content + "".join(self.pieces)
+
+    def reasoning(self) -> str:
+        """All reasoning so far, likewise."""
+        return self.reply.reasoning + "".join(self.thoughts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,7 @@ class LiveRuns(QObject):
         self._sets: dict[str, DraftSet] = {}
         bridge.happened.connect(self._on_event)
         bridge.text_arrived.connect(self._on_text)
+        bridge.reasoning_arrived.connect(self._on_reasoning)
         bridge.prefill_moved.connect(self._on_prefill)
         bridge.meter_moved.connect(self._on_meter)
         bridge.run_ended.connect(self._on_ended)
@@ -113,7 +124,9 @@ class LiveRuns(QObject):
     def merge(self, messages: Sequence[Message]) -> tuple[Message, ...]:
         """Put the newest text of live replies into messages that were read from the store."""
         return tuple(
-            msgspec.structs.replace(message, content=run.text(), status="streaming")
+            msgspec.structs.replace(
+                message, content=run.text(), reasoning=run.reasoning(), status="streaming"
+            )
             if (run := self._runs.get(message.id)) is not None
             else message
             for message in messages
@@ -157,6 +170,14 @@ class LiveRuns(QObject):
         if (run := self._runs.get(run_id)) is not None:
             run.pieces.append(piece)
             run.n_tokens = n_tokens
+            if run.thinks_since and not run.thought_s:
+                run.thought_s = time.monotonic() - run.thinks_since
+
+    def _on_reasoning(self, run_id: str, piece: str, n_tokens: int) -> None:
+        if (run := self._runs.get(run_id)) is not None:
+            run.thoughts.append(piece)
+            run.n_tokens = n_tokens
+            run.thinks_since = run.thinks_since or time.monotonic()
 
     def _on_prefill(self, event: Prefill) -> None:
         if (run := self._runs.get(event.run_id)) is not None:

@@ -28,6 +28,7 @@ from inglenook.gui.sidebar.controller import SidebarController
 from inglenook.gui.stall import StallRecorder
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
+from inglenook.gui.think_switch import ThinkSwitch
 from inglenook.gui.transcript import prepare_views
 from inglenook.gui.widgets import make_menu
 
@@ -177,6 +178,7 @@ class MainWindow(QMainWindow):
         self.meter = MeterController(
             self.app, self.inspector, self._bridge, self.live, self.chat, self
         )
+        self.thinking = ThinkSwitch(self.app, self.chat_page, self._bridge, self.chat, self)
         self.chooser = ModelChooser(
             self.app,
             self.theme,

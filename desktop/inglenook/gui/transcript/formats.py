@@ -13,6 +13,7 @@ from inglenook.gui.transcript.blocks import Line, Span
 from inglenook.gui.transcript.highlight import Colourist
 
 HEADING_PX: Final = {1: 22, 2: 19, 3: 17, 4: 15, 5: 15, 6: 15}
+QUIET_PX: Final = 14
 CODE_PX: Final = 13
 CODE_LINE_PX: Final = 20
 LIST_INDENT: Final = 26
@@ -24,10 +25,23 @@ CODE_PAD: Final = 4
 class Formats:
     """The formats of one theme at one zoom."""
 
-    def __init__(self, theme: Theme, colourist: Colourist) -> None:
+    def __init__(
+        self,
+        theme: Theme,
+        colourist: Colourist,
+        *,
+        ink: str = "ink",
+        text_px: int = TRANSCRIPT_PX,
+    ) -> None:
         self.theme = theme
         self.colourist = colourist
+        self._ink = ink
+        self._text_px = text_px
         self._chars: dict[tuple[Span, int], QTextCharFormat] = {}
+
+    def quieten(self) -> "Formats":
+        """The same for text beside the matter: a little smaller, in quiet ink."""
+        return Formats(self.theme, self.colourist, ink="quiet", text_px=QUIET_PX)
 
     def char(self, span: Span, level: int = 0) -> QTextCharFormat:
         """The format of a span's characters, in a heading of a level or in text (0)."""
@@ -41,7 +55,7 @@ class Formats:
 
     def _make_char(self, span: Span, level: int) -> QTextCharFormat:
         colours = self.theme.colours
-        size = HEADING_PX.get(level, TRANSCRIPT_PX)
+        size = self._find_size(level)
         made = QTextCharFormat()
         if span.is_code:
             made.setFont(self.theme.code_font(round(size * CODE_PX / TRANSCRIPT_PX)))
@@ -52,7 +66,7 @@ class Formats:
         made.setFontItalic(span.is_italic)
         made.setFontStrikeOut(span.is_struck)
         is_soft = span.is_quiet or span.is_image
-        made.setForeground(colours.colour("quiet" if is_soft else "ink"))
+        made.setForeground(colours.colour("quiet" if is_soft else self._ink))
         if span.href:
             made.setAnchor(True)
             made.setAnchorHref(span.href)
@@ -96,14 +110,18 @@ class Formats:
         if line.style == "rule":
             return self.theme.px(9)
         if line.style == "heading":
-            return self.theme.px(HEADING_PX[line.level] * 1.35)
-        return self.theme.px(TRANSCRIPT_PX * LINE_HEIGHT)
+            return self.theme.px(self._find_size(line.level) * 1.35)
+        return self.theme.px(self._text_px * LINE_HEIGHT)
 
-    def code_char(self, role: str = "ink") -> QTextCharFormat:
+    def _find_size(self, level: int) -> int:
+        """Pixels of a heading's or the text's characters; quiet headings are only bold."""
+        return self._text_px if self._ink == "quiet" else HEADING_PX.get(level, self._text_px)
+
+    def code_char(self, role: str = "") -> QTextCharFormat:
         """The format of characters in a code block."""
         made = QTextCharFormat()
         made.setFont(self.theme.code_font(CODE_PX))
-        made.setForeground(self.theme.colours.colour(role))
+        made.setForeground(self.theme.colours.colour(role or self._ink))
         return made
 
     def code_block(self) -> QTextBlockFormat:
