@@ -22,6 +22,7 @@ from inglenook.base.errors import ModelError, StorageError, UsageError
 from inglenook.base.events import EventHub
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import Settings
+from inglenook.chat.defaults import Readable, settings_for
 from inglenook.chat.dispatch import Dispatcher
 from inglenook.chat.drafts import check_drafts, is_freer, spread_sampling
 from inglenook.chat.events import ConversationsChanged, MessageFinished, MessageStarted
@@ -99,6 +100,8 @@ class Chat:
         self._snapshot_folder = snapshot_folder
         self._library = library
         self._settings = settings
+        self._last_model_id = ""
+        self._last_settings: Readable = settings
         self._hub = hub
         self._lock = threading.RLock()
         self._is_closing = threading.Event()
@@ -302,10 +305,11 @@ class Chat:
         if model_id != loaded.model_id or is_on_battery():
             return
         thread = self._store.thread(conversation.id) if conversation is not None else ()
-        system = self._choose_system_prompt(conversation, _SETTINGS_ONLY)
+        settings = self._last_settings if self._last_model_id == model_id else self._settings
+        system = self._choose_system_prompt(conversation, _SETTINGS_ONLY, settings)
         messages = build_prompt(system, thread)
         if draft.strip():
-            messages += (PromptMessage("user", draft),)
+            messages += (PromptMessage("user", draft.strip()),)
         self._engine.submit(
             ReadAhead(
                 messages=messages,
@@ -377,6 +381,8 @@ class Chat:
                 self.read_ahead(event.message.conversation_id, "")
 
     def _make_load(self, model: InstalledModel) -> Load:
+        self._last_model_id = model.id
+        self._last_settings = settings_for(model, self._settings)
         load = make_load(model, self._settings, self._snapshot_folder)
         return self._placements.apply(load)
 
@@ -419,17 +425,20 @@ class Chat:
         conversation = self._store.get_conversation(reply.conversation_id)
         if not thread:
             thread = self._store.thread(conversation.id, reply.id if is_continued else user.id)
+        settings = settings_for(model, self._settings)
         messages = build_prompt(
-            self._choose_system_prompt(conversation, options), thread, is_continued=is_continued
+            self._choose_system_prompt(conversation, options, settings),
+            thread,
+            is_continued=is_continued,
         )
-        sampling = make_sampling(options, self._settings)
+        sampling = make_sampling(options, settings)
         generates = [
             Generate(
                 run_id=each.id,
                 messages=messages,
                 sampling=drawn,
-                max_tokens=choose_max_tokens(options, self._settings),
-                stop=choose_stops(self._settings),
+                max_tokens=choose_max_tokens(options, settings),
+                stop=choose_stops(settings),
                 continue_last=is_continued,
                 scope=conversation.id,
                 thinks=choose_thinking(options, self._settings),
@@ -463,14 +472,15 @@ class Chat:
                 if self._is_closing.wait(_BUSY_STEP_S):
                     raise
 
+    @staticmethod
     def _choose_system_prompt(
-        self, conversation: Conversation | None, options: ReplyOptions
+        conversation: Conversation | None, options: ReplyOptions, settings: Readable
     ) -> str:
         if options.system_prompt is not None:
             return options.system_prompt
         if conversation is not None and conversation.system_prompt is not None:
             return conversation.system_prompt
-        return str(self._settings.get("replies.system_prompt"))
+        return str(settings.get("replies.system_prompt"))
 
     def _name_model(self, conversation: Conversation) -> str:
         return conversation.model_id or str(self._settings.get("models.default"))

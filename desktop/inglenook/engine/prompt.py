@@ -124,6 +124,15 @@ class PromptMaker:
         cleaned = [_clean(m) for m in messages]
         return self._make(cleaned, None, variables, add_generation_prompt=False)[0]
 
+    def make_ahead(self, messages: Messages, *, thinks: bool | None = None) -> list[int]:
+        """The tokens worth reading before anything is asked.
+
+        What is being typed is taken as asked: if Enter comes without another letter, all is read.
+        """
+        if messages and messages[-1].role == "user":
+            return self.make(messages, thinks=thinks).tokens
+        return self.make_beginning(messages, thinks=thinks)
+
     def count(self, messages: Messages) -> int:
         """How many tokens the messages take under the template, without a reply's beginning."""
         return len(self.make_beginning(messages))

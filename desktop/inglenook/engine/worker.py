@@ -16,6 +16,13 @@ from dataclasses import dataclass, field
 
 from inglenook.base.errors import EngineError, ModelError, UserError
 from inglenook.engine.constraint import Constrainer
+from inglenook.engine.embedding import (
+    LIMIT_REQUESTS,
+    Embedder,
+    Tokenised,
+    make_failure,
+    tokenise_texts,
+)
 from inglenook.engine.llama import Library
 from inglenook.engine.loader import Journal, Loader, LoadStoppedError, is_same_load
 from inglenook.engine.matcher import Matcher
@@ -25,6 +32,7 @@ from inglenook.engine.protocol import (
     Cancel,
     Command,
     CountTokens,
+    Embed,
     EngineReady,
     Event,
     Finished,
@@ -68,7 +76,7 @@ class _Beginning:
     scope: str
 
 
-type _Item = Command | _Prepared | _Beginning
+type _Item = Command | _Prepared | _Beginning | Tokenised
 
 
 class Worker:
@@ -79,6 +87,7 @@ class Worker:
         self._inbox: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._pending: dict[str, Pending] = {}
+        self._tokenising: set[str] = set()
         self._loading: Load | None = None
         self._stops_load = False
         self._session: Session | None = None
@@ -97,7 +106,8 @@ class Worker:
             self._inbox
             or self._pending
             or self._loading
-            or (session is not None and session.scheduler.has_work)
+            or self._tokenising
+            or (session is not None and (session.scheduler.has_work or session.embedder.has_work))
         )
 
     def start(self) -> None:
@@ -187,7 +197,9 @@ class Worker:
             session = self._session
             if session is not None:
                 session.loaded.context.allow()
-            is_busy = session is not None and session.scheduler.has_work
+            is_busy = session is not None and (
+                session.scheduler.has_work or session.embedder.has_work
+            )
             reads = session is not None and session.scheduler.is_reading_ahead
             item = self._take(waits=not is_busy and not reads, limit_s=self._find_wait())
             self._may_rest = self._may_rest or is_busy or reads
@@ -197,7 +209,7 @@ class Worker:
                 if item is None and self._is_due_to_sleep():
                     self._fall_asleep(preparer)
                 elif item is None and session is not None:
-                    self._work(session.scheduler)
+                    self._work(session.scheduler, session.embedder)
                 elif isinstance(item, Shutdown):
                     return
                 elif item is not None:
@@ -236,10 +248,12 @@ class Worker:
         self._unload(preparer, has_time=True)
         self._emit(Unloaded(asleep_id=model_id))
 
-    def _work(self, scheduler: Scheduler) -> None:
-        """One step: replies first, then what may be asked soon, then what should be kept."""
-        if scheduler.has_work:
+    def _work(self, scheduler: Scheduler, embedder: Embedder) -> None:
+        """One step: replies, vectors, then what may be asked soon, then what should be kept."""
+        if scheduler.has_work and not embedder.is_due:
             scheduler.step()
+        elif embedder.has_work:
+            embedder.step(is_shared=scheduler.has_work)
         elif scheduler.is_reading_ahead:
             scheduler.step_ahead()
         else:
@@ -278,6 +292,10 @@ class Worker:
                 self._session.scheduler.read_ahead(item.tokens, item.scope)
             case CountTokens():
                 self._count(item, preparer)
+            case Embed():
+                self._prepare_vectors(item, preparer)
+            case Tokenised():
+                self._begin_vectors(item)
             case _:
                 pass
 
@@ -353,6 +371,7 @@ class Worker:
             return
         session.scheduler.cancel_all()
         preparer.drain()
+        self._fail_vectors(session)
         with self._changed:
             later = {c.run_id for c in self._inbox if isinstance(c, Generate)}
             ended = [self._take_pending(run_id) for run_id in set(self._pending) - later]
@@ -399,7 +418,7 @@ class Worker:
 
         def job() -> None:
             try:
-                tokens = maker.make_beginning(messages, thinks=command.thinks)
+                tokens = maker.make_ahead(messages, thinks=command.thinks)
             except EngineError:
                 return
             with self._changed:
@@ -445,6 +464,64 @@ class Worker:
         else:
             preparer.put(job)
 
+    # --- vectors ---
+
+    def _prepare_vectors(self, command: Embed, preparer: Preparer) -> None:
+        """Hand the texts to the prompt thread."""
+        session = self._session
+        if session is None:
+            self._emit(make_failure(command.request_id, self._explain_no_model()))
+            return
+        with self._changed:
+            is_full = len(self._tokenising) + session.embedder.n_requests >= LIMIT_REQUESTS
+            if not is_full:
+                self._tokenising.add(command.request_id)
+        if is_full:
+            error = EngineError("Too many texts are waiting for vectors.", code="queue_full")
+            self._emit(make_failure(command.request_id, error))
+            return
+        vocab, n_ctx = session.loaded.model.vocab, session.loaded.context.n_ctx
+
+        def job() -> None:
+            tokenised: Tokenised | None = None
+            try:
+                tokenised = tokenise_texts(command, vocab, n_ctx)
+            except EngineError as error:
+                failure = make_failure(command.request_id, error)
+            except Exception as error:
+                log.exception("texts could not be tokenised")
+                failure = make_failure(command.request_id, explain_bug(error))
+            with self._changed:
+                if tokenised is not None:
+                    self._inbox.append(tokenised)
+                    self._changed.notify_all()
+                    return
+                self._tokenising.discard(command.request_id)
+            self._emit(failure)
+
+        preparer.put(job)
+
+    def _begin_vectors(self, tokenised: Tokenised) -> None:
+        session = self._session
+        with self._changed:
+            is_wanted = tokenised.request_id in self._tokenising
+            self._tokenising.discard(tokenised.request_id)
+        if session is not None and is_wanted:
+            session.embedder.add(tokenised)
+
+    def _fail_vectors(self, session: Session) -> None:
+        """The model goes: nobody will turn the texts that wait into vectors."""
+        error = EngineError(
+            "The model was unloaded before the texts were turned into vectors.",
+            "Ask again.",
+            code="no_model",
+        )
+        session.embedder.fail_all(error)
+        with self._changed:
+            waiting, self._tokenising = self._tokenising, set()
+        for request_id in waiting:
+            self._emit(make_failure(request_id, error))
+
     def _explain_no_model(self) -> EngineError:
         error = self._load_error
         if error is None:
@@ -468,6 +545,7 @@ class Worker:
             self._fail_pending(item.run_id, reason)
         elif item is None and self._session is not None:
             self._session.scheduler.recover(reason)
+            self._session.embedder.fail_all(reason)
 
     def _refuse_all(self, error: Exception) -> None:
         """The library cannot be used at all: every command is answered with that."""
@@ -483,6 +561,8 @@ class Worker:
                     self._fail_load(item, reason)
                 case Generate():
                     self._fail_pending(item.run_id, reason)
+                case Embed():
+                    self._emit(make_failure(item.request_id, reason))
                 case CountTokens():
                     answer = TokenCount(request_id=item.request_id, n_tokens=-1, n_ctx=0)
                     self._emit(answer)
