@@ -217,7 +217,7 @@ class App:
         """What brings model files into the models folder."""
         from inglenook.models.intake import Intake
 
-        return Intake(self.profile.models, self.library, self._find_owner)
+        return Intake(self.profile.models, self.library, self.find_owner)
 
     @property
     def duplicates(self) -> "Duplicates":
@@ -234,7 +234,8 @@ class App:
         folders = str(self.settings.get("models.folders")).splitlines()
         return find_places(Path.home(), os.environ, sys.platform, folders)
 
-    def _find_owner(self, path: Path) -> str:
+    def find_owner(self, path: Path) -> str:
+        """The app on this computer that a file belongs to; "" for none."""
         for place in self._find_places():
             if place.app != "folder" and path.is_relative_to(place.folder):
                 return place.app

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from inglenook.base.records import InstalledModel
-from inglenook.base.settings import Settings, read_adapters, read_biases, read_lines
+from inglenook.base.settings import read_adapters, read_biases, read_lines
+from inglenook.chat.defaults import Readable, settings_for
 from inglenook.engine.protocol import Load, LoadOptions, Sampling
 
 
@@ -31,7 +32,7 @@ _MIROSTAT: Final = {"off": 0, "1": 1, "2": 2}
 _USUAL: Final = LoadOptions()
 
 
-def make_load(model: InstalledModel, settings: Settings, snapshot_folder: Path | None) -> Load:
+def make_load(model: InstalledModel, settings: Readable, snapshot_folder: Path | None) -> Load:
     """Say how this model is loaded under the settings in force.
 
     What a weak GPU is measured at is kept beside the snapshots; without a folder nothing is kept.
@@ -40,14 +41,14 @@ def make_load(model: InstalledModel, settings: Settings, snapshot_folder: Path |
     return Load(
         model_id=model.id,
         path=model.path,
-        options=_make_options(settings),
+        options=_make_options(settings_for(model, settings)),
         snapshot_folder=str(snapshot_folder) if snapshot_gb else "",
         snapshot_limit_bytes=round(snapshot_gb * 1e9),
         contest_file=str(snapshot_folder.with_name(_CONTEST_FILE)) if snapshot_folder else "",
     )
 
 
-def _make_options(settings: Settings) -> LoadOptions:
+def _make_options(settings: Readable) -> LoadOptions:
     def read(key: str, usual: Any = None) -> Any:
         """A value that was chosen, else what is usual."""
         value = settings.get(f"engine.{key}")
@@ -75,7 +76,7 @@ def _make_options(settings: Settings) -> LoadOptions:
     )
 
 
-def make_sampling(options: ReplyOptions, settings: Settings) -> Sampling:
+def make_sampling(options: ReplyOptions, settings: Readable) -> Sampling:
     """Say how tokens are drawn: the options first, then the settings."""
     temperature, seed = options.temperature, options.seed
     return Sampling(
@@ -103,25 +104,25 @@ def make_sampling(options: ReplyOptions, settings: Settings) -> Sampling:
     )
 
 
-def choose_stops(settings: Settings) -> tuple[str, ...]:
+def choose_stops(settings: Readable) -> tuple[str, ...]:
     """Say before which texts a reply ends."""
     lines = read_lines(settings.get("replies.stop"))
     return tuple(line.replace("\\n", "\n").replace("\\t", "\t") for line in lines)
 
 
-def choose_thinking(options: ReplyOptions, settings: Settings) -> bool | None:
+def choose_thinking(options: ReplyOptions, settings: Readable) -> bool | None:
     """Say whether the model thinks first; None is as the model is made to."""
     chosen = {"on": True, "off": False}.get(settings.get("replies.reasoning"))
     return chosen if options.thinks is None else options.thinks
 
 
-def choose_reasoning_budget(options: ReplyOptions, settings: Settings) -> int | None:
+def choose_reasoning_budget(options: ReplyOptions, settings: Readable) -> int | None:
     """Say how many tokens the model may think; None is until it is done."""
     chosen: int | None = settings.get("replies.reasoning_budget")
     return chosen if options.reasoning_budget is None else options.reasoning_budget
 
 
-def choose_max_tokens(options: ReplyOptions, settings: Settings) -> int | None:
+def choose_max_tokens(options: ReplyOptions, settings: Readable) -> int | None:
     """Say how long the reply may grow, in tokens; None is until the context is full."""
     chosen: int | None = settings.get("replies.max_tokens")
     return chosen if options.max_tokens is None else options.max_tokens

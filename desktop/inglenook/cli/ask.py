@@ -10,6 +10,7 @@ from inglenook.base.errors import ExitCode, UsageError, UserError
 from inglenook.base.settings import SETTINGS
 from inglenook.chat.options import ReplyOptions
 from inglenook.cli.conversation import TerminalConversation, show_reply
+from inglenook.cli.models import find_model
 from inglenook.cli.output import Output
 from inglenook.cli.program import Common, command
 from inglenook.store.records import Message
@@ -61,7 +62,7 @@ def ask(
             "There is nothing to ask.", 'For example: inglenook ask "What is a token?"'
         )
     with common.open_app() as app:
-        model_id = app.library.find(model).id if model else None
+        model_id = find_model(app, model).id if model else None
         with TerminalConversation(app, model_id, options) as conversation:
             if drafts != 1:
                 return show_drafts(common.output, conversation, prompt, drafts, show_reasoning)

@@ -1,19 +1,26 @@
-"""`inglenook list`, `pull`, `rm` and `import`: the models on this disk."""
+"""`inglenook list`, `pull`, `rm`, `import`, `adopt`, `duplicates`: the models on this computer."""
 
+import signal
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 import msgspec
 
-from inglenook.base.errors import ExitCode
+from inglenook.base.errors import ExitCode, ModelError, UsageError
 from inglenook.base.records import InstalledModel
 from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
+from inglenook.models.adopted.candidates import name_app
+from inglenook.models.hashing import StoppedWorkError
 
 if TYPE_CHECKING:
     from inglenook.app import App
+    from inglenook.models.adopt import Findings
+    from inglenook.models.intake import Way
     from inglenook.models.progress import DownloadState
 
 POLL_S = 0.2
@@ -37,10 +44,158 @@ def list_models(common: Common) -> None:
 
 @command("import")
 @click.argument("file", metavar="FILE.gguf")
-def import_file(common: Common, file: str) -> None:
-    """Use a model file where it is; nothing is copied."""
+@click.option("--copy", "copies", is_flag=True, help="Copy it into the models folder.")
+@click.option("--move", "moves", is_flag=True, help="Move it into the models folder.")
+def import_file(common: Common, file: str, copies: bool, moves: bool) -> int:
+    """Use a model file where it is; nothing is copied, unless it is asked for.
+
+    A copy shares its space with the file where the disk can do that.
+    """
+    if copies and moves:
+        raise UsageError("--copy and --move exclude each other.")
+    way: Way = "copy" if copies else "move" if moves else "in_place"
+    with common.open_app() as app, Stopping() as stop:
+        try:
+            model = app.intake.bring_in(Path(file), way, make_meter(common.output), stop)
+        except StoppedWorkError:
+            common.output.progress("")
+            common.output.note("Stopped. The same command goes on from here.")
+            return ExitCode.INTERRUPTED
+        common.output.progress("")
+        tell(common.output, model, "Imported")
+    return ExitCode.DONE
+
+
+@command("adopt")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "takes_all", is_flag=True, help="Use everything that can be used.")
+def adopt(common: Common, names: tuple[str, ...], takes_all: bool) -> None:
+    """Use models that other apps have downloaded, where they are.
+
+    Looks at Ollama, LM Studio, Jan, GPT4All, llama.cpp, the Hugging Face cache, and the folders in
+    the setting models.folders. Nothing of theirs is changed, ever. Without a NAME, what was found
+    is listed.
+    """
     with common.open_app() as app:
-        tell(common.output, app.library.import_file(Path(file)), "Imported")
+        if not names and not takes_all:
+            show_findings(common.output, app.neighbours.look())
+            return
+        chosen = [app.neighbours.adopt(name) for name in names]
+        if takes_all:
+            chosen += app.neighbours.adopt_all()
+        if common.output.is_json:
+            common.output.document([msgspec.to_builtins(model) for model in chosen])
+            return
+        if not chosen:
+            common.output.line("Nothing was found that is not used already.")
+        for model in chosen:
+            common.output.line(f"Using {model.name} of {name_app(model.source)}. Talk with it:")
+            common.output.line(f"  inglenook run {shorten(model)}")
+            for note in model.notes:
+                common.output.note(f"  {note}")
+
+
+def show_findings(output: Output, findings: "Findings") -> None:
+    """List what other apps have."""
+    if output.is_json:
+        output.document(msgspec.to_builtins(findings))
+        return
+    if findings.models:
+        rows = [("NAME", "SIZE", "QUANTISATION", "APP")]
+        rows += [
+            (found.name, describe_size(found.size_bytes), found.quantisation, name_app(found.app))
+            for found in findings.models
+        ]
+        output.table(rows)
+        output.note("Use one: inglenook adopt NAME; or all: inglenook adopt --all")
+    else:
+        output.line("No other app has a model that is not used already.")
+    for found in findings.unusable:
+        output.note(f"Not usable: {found.name} ({name_app(found.app)}). {found.problem}")
+    for remark in findings.remarks:
+        output.note(remark)
+
+
+@command("duplicates")
+@click.option("--share", "shares", is_flag=True, help="Let our copies share the others' space.")
+def duplicates(common: Common, shares: bool) -> int:
+    """Find models that are on this computer more than once.
+
+    With --share, a copy in Inglenook's own folder becomes another name for the same file elsewhere.
+    Nothing of another app is changed.
+    """
+    with common.open_app() as app, Stopping() as stop:
+        meter = make_meter(common.output)
+        try:
+            groups = app.duplicates.find(meter, stop)
+            common.output.progress("")
+            freed = 0
+            for group, copy in [(g, c) for g in groups for c in g.shareable if shares]:
+                freed += app.duplicates.share(group, copy, meter, stop)
+        except StoppedWorkError:
+            common.output.progress("")
+            return ExitCode.INTERRUPTED
+        common.output.progress("")
+        if common.output.is_json:
+            body = [msgspec.to_builtins(group) for group in groups]
+            common.output.document({"groups": body, "freed_bytes": freed})
+            return ExitCode.DONE
+        for group in groups:
+            common.output.line(f"{describe_size(group.size_bytes)}, {len(group.copies)} times:")
+            for copy in group.copies:
+                common.output.line(f"  {copy.path}")
+        if not groups:
+            common.output.line("No model is here twice.")
+        elif shares:
+            common.output.line(f"{describe_size(freed)} are free again.")
+        elif any(group.shareable for group in groups):
+            common.output.note("Give the space back: inglenook duplicates --share")
+    return ExitCode.DONE
+
+
+class Stopping:
+    """Turns Ctrl+C into an event while work of some length runs."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._before: Any = None
+
+    def __enter__(self) -> threading.Event:
+        """From here on Ctrl+C sets the event."""
+        self._before = signal.signal(signal.SIGINT, lambda *_: self._stop.set())
+        return self._stop
+
+    def __exit__(self, *_: object) -> None:
+        """Ctrl+C is as it was."""
+        signal.signal(signal.SIGINT, self._before)
+
+
+class Moving(Protocol):
+    """Something that says how far it is."""
+
+    @property
+    def done_bytes(self) -> int:
+        """Bytes that are done."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes in all."""
+        ...
+
+
+def make_meter(output: Output) -> Callable[[Moving], None]:
+    """Shows how far it is, a few times a second."""
+    shown_s = 0.0
+
+    def show(moving: Moving) -> None:
+        nonlocal shown_s
+        if moving.size_bytes and time.monotonic() - shown_s > POLL_S:
+            shown_s = time.monotonic()
+            share = moving.done_bytes / moving.size_bytes
+            output.progress(f"{share:.0%} of {describe_size(moving.size_bytes)}")
+
+    return show
 
 
 @command("rm")
@@ -52,10 +207,11 @@ def remove(common: Common, name: str) -> None:
         freed = app.library.remove(model.id)
         if common.output.is_json:
             common.output.document({"id": model.id, "freed_bytes": freed})
-        elif freed:
+        elif model.origin != "file":
             common.output.line(f"Removed {model.name}; {describe_size(freed)} are free again.")
         else:
-            common.output.line(f"Forgot {model.name}; its file stays at {model.path}.")
+            keeper = f" with {name_app(model.source)}" if model.source else ""
+            common.output.line(f"Forgot {model.name}; its file stays{keeper} at {model.path}.")
 
 
 @command("pull")
@@ -90,6 +246,23 @@ def download(app: "App", output: Output, name: str) -> InstalledModel:
         time.sleep(POLL_S)
     output.progress("")
     return app.downloads.wait(download_id)
+
+
+def find_model(app: "App", name: str) -> InstalledModel:
+    """Find a model; where another app has one of that name, say how to use it.
+
+    Raises `ModelError`.
+    """
+    try:
+        return app.library.find(name)
+    except ModelError as error:
+        if error.code != "unknown_model" or (found := app.neighbours.has(name)) is None:
+            raise
+        raise ModelError(
+            error.message,
+            f"{name_app(found.app)} has it. Use it from there: inglenook adopt {found.name}",
+            code=error.code,
+        ) from error
 
 
 def describe_progress(state: "DownloadState") -> str:

@@ -15,6 +15,7 @@ from inglenook.cli.conversation import (
     describe_numbers,
     show_reply,
 )
+from inglenook.cli.models import download, find_model
 from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
 
@@ -54,13 +55,11 @@ def run(common: Common, model: str | None, thinks: bool | None, show_reasoning: 
 def find_or_fetch(app: "App", output: Output, name: str) -> InstalledModel:
     """Find a model; where a person can be asked, offer to download one of the catalogue."""
     try:
-        return app.library.find(name)
+        return find_model(app, name)
     except ModelError as error:
         entry = app.catalogue.find(name) if error.code == "unknown_model" else None
         if entry is None or output.is_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise
-    from inglenook.cli.models import download
-
     size = describe_size(entry.recommended.size_bytes)
     output.note(f"{entry.name} is not on this disk yet: {size}, {entry.licence}.")
     if not click.confirm("Download it now?", default=True, err=True):

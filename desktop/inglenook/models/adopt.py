@@ -16,7 +16,7 @@ import msgspec
 
 from inglenook.base.errors import ModelError
 from inglenook.base.records import InstalledModel
-from inglenook.models.adopted.candidates import APP_TITLES, Candidate, Listing, Place
+from inglenook.models.adopted.candidates import Candidate, Listing, Place
 from inglenook.models.adopted.folders import (
     find_folder,
     find_gpt4all,
@@ -163,8 +163,3 @@ def _is_new(candidate: Candidate, seen: set[str]) -> bool:
     is_new = not marks & seen
     seen |= marks
     return is_new
-
-
-def name_app(source: str) -> str:
-    """The title of the app that keeps a model."""
-    return APP_TITLES.get(source, source)

@@ -39,6 +39,8 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     app: str
     is_ours: bool
     is_used: bool
+    n_names: int = 1
+    """Names that the file has on its disk: one that has others gives no space back."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +53,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shareable(self) -> tuple[Copy, ...]:
         """Our copies that could be another name for the first one."""
-        return tuple(copy for copy in self.copies[1:] if copy.is_ours)
+        return tuple(copy for copy in self.copies[1:] if copy.is_ours and copy.n_names == 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,8 @@ def _add(
     if stamp is None or parse_part(Path(copy.path).name) or stamp[:2] in seen:
         return
     seen.add(stamp[:2])
+    n_names = Path(copy.path).stat().st_nlink
+    copy = msgspec.structs.replace(copy, n_names=n_names)
     copies.append((copy, stamp[2], sha256 if is_sha256(sha256) else ""))
 
 

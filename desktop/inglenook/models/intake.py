@@ -24,9 +24,10 @@ from inglenook.models.adopted.candidates import APP_TITLES
 from inglenook.models.hashing import CHUNK_BYTES, StoppedWorkError, hash_file, stamp_file
 from inglenook.models.inspection import inspect_model
 from inglenook.models.library import Library
-from inglenook.models.names import place_file
+from inglenook.models.names import is_safe_filename, place_file
 from inglenook.models.reading import open_model_file, show_name
 from inglenook.models.sizes import describe_size
+from inglenook.models.splits import name_part, parse_part
 
 type Way = Literal["in_place", "copy", "move"]
 
@@ -119,20 +120,21 @@ class Intake:
 
     def _choose_targets(self, sources: tuple[Path, ...]) -> tuple[Path, ...]:
         """Where the parts go: a folder of their own, in which nothing has their names."""
-        stem = _UNSAFE.sub("-", sources[0].stem.encode("ascii", "replace").decode()).strip("-._")
-        name = stem[:60].replace("..", ".") or "model"
+        folder = _clean_stem(sources[0])
         for number in range(1, 1000):
-            repo = f"{OWNER}/{name}" + (f"-{number}" if number > 1 else "")
-            targets = tuple(self._place(repo, source.name, name) for source in sources)
+            repo = f"{OWNER}/{folder}" + (f"-{number}" if number > 1 else "")
+            targets = tuple(self._place(repo, source) for source in sources)
             if not any(os.path.lexists(target) for target in targets):
                 return targets
         raise StorageError("The models folder holds too many of that name.", code="disk_full")
 
-    def _place(self, repo: str, filename: str, stem: str) -> Path:
+    def _place(self, repo: str, source: Path) -> Path:
         try:
-            return place_file(self._models, repo, filename)
+            return place_file(self._models, repo, source.name)
         except ModelError:
-            return place_file(self._models, repo, f"{stem}.gguf")
+            part, stem = parse_part(source.name), _clean_stem(source)
+            name = name_part(stem, part[1], part[2]) if part else f"{stem}.gguf"
+            return place_file(self._models, repo, name)
 
     def _forget_old(self, sources: tuple[Path, ...]) -> None:
         """Take the moved files away from where they were, and the record that pointed there."""
@@ -221,6 +223,15 @@ class _Work:
         self._n_read += n_bytes
         done = min(self._n_read // 2, self._size_bytes)
         self._tell(Bringing(done, self._size_bytes))
+
+
+def _clean_stem(path: Path) -> str:
+    """A file's name without its ending, made of what is harmless as a name everywhere."""
+    part = parse_part(path.name)
+    stem = part[0] if part else path.stem
+    clean = _UNSAFE.sub("-", stem.encode("ascii", "replace").decode())
+    clean = re.sub(r"\.{2,}", ".", clean)[:60].strip("-._")
+    return clean if is_safe_filename(f"{clean}.gguf") else f"model-{clean}".strip("-._")
 
 
 def _write_all(descriptor: int, data: bytes, position: int) -> None:

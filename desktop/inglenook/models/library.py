@@ -344,9 +344,9 @@ class Library:
                 log.warning("a model outside the models folder is forgotten, not deleted")
                 return 0
             try:
-                size = part.lstat().st_size
+                info = part.lstat()
                 part.unlink()
-                freed += size
+                freed += info.st_size if info.st_nlink == 1 else 0
             except FileNotFoundError:
                 continue
             except OSError as error:

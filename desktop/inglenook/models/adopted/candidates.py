@@ -61,6 +61,11 @@ class Listing:
     remarks: tuple[str, ...] = ()
 
 
+def name_app(source: str) -> str:
+    """The title of the app that keeps a model."""
+    return APP_TITLES.get(source, source)
+
+
 def show(text: str, limit: int = MAX_NAME) -> str:
     """Text of another app as one short printable line."""
     words = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * limit]).split()
