@@ -387,3 +387,46 @@ def test_what_an_idle_model_remembers_is_on_the_disk_before_it_goes(
     again = recorder.ask(child, "b", text, max_tokens=5)
     assert isinstance(again, Finished)
     assert again.usage.cached_tokens >= again.usage.prompt_tokens - 2
+
+
+def test_memory_of_other_settings_or_adapters_is_never_restored(
+    recorder: Recorder, wide: Path, tmp_path: Path
+) -> None:
+    """KV memory of another kind, of other positions or of an adapter is not this model's."""
+    lora = str(write_lora_gguf(tmp_path / "lora.gguf", n_embd=128))
+    other = str(write_lora_gguf(tmp_path / "other.gguf", n_embd=128, seed=5))
+    text = "the fire in the inglenook burns low and the two of them talk " * 16
+    kinds: tuple[dict[str, object], ...] = (
+        {},
+        {"kv_type": "q8_0"},
+        {"kv_type": "f32"},
+        {"rope_freq_base": 200.0},
+        {"rope_freq_scale": 0.5},
+        {"lora_adapters": ((lora, 1.0),)},
+        {"lora_adapters": ((lora, 0.5),)},
+        {"lora_adapters": ((other, 1.0),)},
+    )
+
+    def ask(run_id: str, options: dict[str, object]) -> Finished:
+        engine = LocalEngine(recorder)
+        try:
+            engine.submit(
+                Load(
+                    model_id=run_id,
+                    path=str(wide),
+                    options=LoadOptions(n_threads=1, **options),  # type: ignore[arg-type]
+                    snapshot_folder=str(tmp_path / "kv"),
+                    snapshot_limit_bytes=10**9,
+                )
+            )
+            end = recorder.ask(engine, run_id, text, max_tokens=5)
+            assert isinstance(end, Finished)
+            return end
+        finally:
+            engine.close()
+
+    for i, options in enumerate(kinds):
+        assert ask(f"first {i}", options).usage.cached_tokens == 0, options
+    for i, options in enumerate(kinds):
+        assert ask(f"again {i}", options).usage.cached_tokens > 200, options
+        assert recorder.read_text(f"again {i}") == recorder.read_text(f"first {i}")
