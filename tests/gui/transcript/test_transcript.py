@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtCore import QCoreApplication, QPoint, QRect, Qt
 from PySide6.QtGui import QAccessible, QGuiApplication, QTextCursor
 from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
@@ -120,6 +120,20 @@ def test_streaming_grows_and_ends_with_the_summary(
     for words in ("41.8 tok/s", "first token 0.31 s", "1,024 reused", "Copy", "Retry"):
         assert words in summary
     assert "context" not in summary
+
+
+def test_text_that_grew_gets_its_room_before_it_is_painted(
+    transcript: Transcript, make_message: MakeMessage, qtbot: QtBot
+) -> None:
+    user = make_message("user", "Go")
+    reply = make_message("assistant", "", user, status="streaming")
+    transcript.add_exchange(user, reply)
+    view = reply_of(transcript, reply)
+    qtbot.wait(20)
+    before = view.body.height()
+    transcript.append_text(reply.id, "One.\n\nTwo.\n\nThree.\n\n", 6)
+    QCoreApplication.sendPostedEvents(None, 0)  # A repaint is one of them, a timer is none.
+    assert view.body.height() == view.body.fit(view.body.width()) > before
 
 
 def test_a_burst_is_paced_and_a_stop_shows_all_at_once(

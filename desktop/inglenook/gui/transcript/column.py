@@ -6,7 +6,7 @@ at the top of the view where it is. Window's thread.
 
 from typing import Final, Protocol, cast, override, runtime_checkable
 
-from PySide6.QtCore import QRect, Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QRect, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QWidget
 
@@ -20,6 +20,7 @@ _OVERHANG_PX: Final = 8
 _GAP_PX: Final = 2
 _AFTER_REPLY_PX: Final = 20
 _END_SLACK_PX: Final = 12
+_PLACE: Final = QEvent.Type(QEvent.registerEventType())
 
 
 class Fitting(Protocol):
@@ -113,8 +114,7 @@ class MessageColumn(QScrollArea):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.verticalScrollBar().setSingleStep(theme.px(40))
         self.verticalScrollBar().valueChanged.connect(self._on_scrolled)
-        self._later = QTimer(self, singleShot=True, interval=0)
-        self._later.timeout.connect(self.place)
+        self._is_asked = False
 
     # --- what stands in it ---
 
@@ -156,19 +156,24 @@ class MessageColumn(QScrollArea):
     def changed(self, view: QWidget) -> None:
         """A view needs another height; it gets it before the next repaint."""
         self._heights.pop(view, None)
-        if not self._later.isActive():
-            self._later.start()
+        self._ask()
 
     def forget_heights(self) -> None:
         """Every view is to be laid out anew."""
         self._heights.clear()
-        self._later.start()
+        self._ask()
+
+    def _ask(self) -> None:
+        """Have everything placed soon: a timer, even of 0 ms, would come after the repaint."""
+        if not self._is_asked:
+            self._is_asked = True
+            QCoreApplication.postEvent(self, QEvent(_PLACE))
 
     def place(self) -> None:
         """Lay out what changed, keeping the end or the message at the top where it is."""
         if self._is_placing:
             return
-        self._later.stop()
+        self._is_asked = False
         self._is_placing = True
         anchor = None if self._follows else self._find_anchor()
         measure, room = self.measure(), self.viewport().width() - 2 * _SIDE_PX
@@ -278,6 +283,14 @@ class MessageColumn(QScrollArea):
             self._ceiling = None  # One went further by oneself.
         self._set_follows(is_at_end and not self.has_more_below)
         self.scrolled.emit()
+
+    @override
+    def event(self, event: QEvent) -> bool:
+        if event.type() != _PLACE:
+            return super().event(event)
+        if self._is_asked:
+            self.place()
+        return True
 
     @override
     def resizeEvent(self, event: QResizeEvent) -> None:
