@@ -21,6 +21,9 @@ from inglenook.engine.gpu_faults import find_gpu_fault, read_last_words
 from inglenook.engine.protocol import (
     Command,
     CountTokens,
+    Embed,
+    Embedded,
+    EmbedFailed,
     Event,
     Failed,
     Finished,
@@ -106,6 +109,7 @@ class Death:
     runs: tuple[LiveRun, ...]
     loads: tuple[Load, ...]
     counts_asked: tuple[str, ...]
+    vectors_asked: tuple[str, ...]
     counts: bool
     """Whether it counts towards a crash loop: a child that we ended for a stop does not, nor one
     whose graphics card failed, for the next one may do without."""
@@ -178,6 +182,7 @@ class Child:
         self._runs: dict[str, LiveRun] = {}
         self._loads: list[Load] = []
         self._counts: set[str] = set()
+        self._vectors: set[str] = set()
         self._model_id = ""
         self._killed_as = ""
         self._is_dead = False
@@ -195,7 +200,7 @@ class Child:
     @property
     def is_working(self) -> bool:
         """Whether something was asked of it that it has not answered."""
-        return bool(self._runs or self._loads or self._counts)
+        return bool(self._runs or self._loads or self._counts or self._vectors)
 
     def start(self) -> threading.Thread:
         """Start reading its events."""
@@ -218,6 +223,8 @@ class Child:
                     self._loads.append(command)
                 case CountTokens():
                     self._counts.add(command.request_id)
+                case Embed():
+                    self._vectors.add(command.request_id)
                 case _:
                     pass
             return True
@@ -289,6 +296,9 @@ class Child:
             case TokenCount():
                 with self._lock:
                     self._counts.discard(message.request_id)
+            case Embedded() | EmbedFailed():
+                with self._lock:
+                    self._vectors.discard(message.request_id)
             case _:
                 pass
         self._publish(message)
@@ -319,7 +329,7 @@ class Child:
         with self._lock:
             self._is_dead = True
             death = self._explain(status)
-            self._runs, self._loads, self._counts = {}, [], set()
+            self._runs, self._loads, self._counts, self._vectors = {}, [], set(), set()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -361,6 +371,7 @@ class Child:
             runs=tuple(self._runs.values()),
             loads=tuple(self._loads),
             counts_asked=tuple(self._counts),
+            vectors_asked=tuple(self._vectors),
             counts=self._killed_as not in {"deaf", "closed", "restarted"}
             and code not in {"gpu_out_of_memory", "gpu_lost"},
         )

@@ -21,7 +21,10 @@ from inglenook.engine.frames import BadFrameError, encode_frame
 from inglenook.engine.protocol import (
     Cancel,
     Command,
+    Constraint,
     CountTokens,
+    Embed,
+    EmbedFailed,
     EngineDied,
     Event,
     Failed,
@@ -220,6 +223,8 @@ class ChildEngine:
                 self._publish(Unloaded())
             case CountTokens():
                 self._publish(TokenCount(request_id=command.request_id, n_tokens=-1, n_ctx=0))
+            case Embed():
+                self._refuse(command, "no_model", "No model is loaded.", "Choose a model.")
             case Cancel() | Shutdown():
                 pass
         return None
@@ -282,6 +287,12 @@ class ChildEngine:
                 self._publish(Failed(run_id=command.run_id, code=code, message=message, hint=hint))
             case CountTokens():
                 self._publish(TokenCount(request_id=command.request_id, n_tokens=-1, n_ctx=0))
+            case Embed():
+                self._publish(
+                    EmbedFailed(
+                        request_id=command.request_id, code=code, message=message, hint=hint
+                    )
+                )
             case _:
                 pass
 
@@ -332,6 +343,10 @@ class ChildEngine:
             )
         for request_id in death.counts_asked:
             self._publish(TokenCount(request_id=request_id, n_tokens=-1, n_ctx=0))
+        for request_id in death.vectors_asked:
+            self._publish(
+                EmbedFailed(request_id=request_id, code=death.code, message=death.message)
+            )
         if is_expected:
             self._keeper.set_off()
         else:
@@ -387,6 +402,12 @@ def _clean_command(command: Command) -> Command:
                 run_id=clean_text(command.run_id),
                 messages=_clean_messages(command.messages),
                 stop=tuple(clean_text(stop) for stop in command.stop),
+                constraint=_clean_constraint(command.constraint),
+            )
+        case Embed():
+            return Embed(
+                request_id=clean_text(command.request_id),
+                texts=tuple(clean_text(text) for text in command.texts),
             )
         case CountTokens():
             return CountTokens(
@@ -395,6 +416,14 @@ def _clean_command(command: Command) -> Command:
             )
         case _:
             return command
+
+
+def _clean_constraint(constraint: Constraint | None) -> Constraint | None:
+    if constraint is None:
+        return None
+    return Constraint(
+        grammar=clean_text(constraint.grammar), json_schema=clean_text(constraint.json_schema)
+    )
 
 
 def _clean_messages(messages: tuple[PromptMessage, ...]) -> tuple[PromptMessage, ...]:

@@ -367,6 +367,8 @@ class ContextOptions:
     rope_scaling: str | None = None
     rope_freq_base: float | None = None
     rope_freq_scale: float | None = None
+    pools: bool = False
+    """Whether it makes vectors of texts instead of writing replies."""
 
 
 class Context:
@@ -392,6 +394,10 @@ class Context:
             params.rope_scaling_type = _ROPE_SCALINGS[options.rope_scaling]
         params.rope_freq_base = options.rope_freq_base or 0.0
         params.rope_freq_scale = options.rope_freq_scale or 0.0
+        if options.pools:
+            params.embeddings = True
+            if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is None:
+                params.pooling_type = native.LLAMA_POOLING_TYPE_MEAN
         # The abort callback is asked before each graph node, so it must cost nothing: libc's own
         # strlen over two bytes of ours returns 0 (go on) or 1 (stop) without entering Python.
         self._flag = ctypes.create_string_buffer(2)
@@ -402,6 +408,7 @@ class Context:
         if not self.handle:
             raise NativeError("make context")
         self._n_vocab = model.vocab.n_tokens
+        self._n_embd: int = native.llama_model_n_embd_out(model.handle)
         self.can_interrupt = not model.is_on_gpu
         self._memory = native.llama_get_memory(self.handle)
         if not self._memory:
@@ -439,6 +446,18 @@ class Context:
             raise NativeError("read logits")
         n_bytes = self._n_vocab * ctypes.sizeof(ctypes.c_float)
         return memoryview((ctypes.c_uint8 * n_bytes).from_address(start)).cast("B").cast("f")
+
+    @property
+    def pools_by_mean(self) -> bool:
+        """Whether a text's vector is the mean over its tokens, and not that of one of them."""
+        return bool(native.llama_pooling_type(self.handle) == native.LLAMA_POOLING_TYPE_MEAN)
+
+    def read_pooled(self, seq_id: int) -> "array[float]":
+        """What the last batch's tokens of a sequence were pooled to; a context that pools."""
+        pooled = native.llama_get_embeddings_seq(self.handle, seq_id)
+        if not pooled:
+            raise NativeError("read pooled")
+        return array("f", pooled[: self._n_embd])
 
     def set_threads(self, n_threads: int) -> None:
         """Let the next decode use so many processor threads. Between decodes only."""

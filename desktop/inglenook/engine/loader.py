@@ -120,6 +120,11 @@ class LoadedModel:
         """The memory that replies are written in."""
         return self.parts.context
 
+    def list_adapters(self) -> list[tuple[Adapter, float]]:
+        """Its LoRA adapters with their scales."""
+        scales = (scale for _, scale in self.command.options.lora_adapters)
+        return list(zip(self.parts.adapters, scales, strict=True))
+
     def close(self, *, has_time: bool = False) -> None:
         """Free the context, then the weights, then the file; snapshots are written first."""
         if self.snapshots is not None:

@@ -12,6 +12,7 @@ import msgspec
 from inglenook.base.errors import EngineError
 from inglenook.engine.chances import ALTERNATIVES_LIMIT
 from inglenook.engine.constraint import ConstrainedSampler, Constrainer
+from inglenook.engine.embedding import Embedder
 from inglenook.engine.llama import Sampler
 from inglenook.engine.loader import LoadedModel
 from inglenook.engine.matcher import Matcher
@@ -98,6 +99,13 @@ class Session:
         self.scheduler = Scheduler(
             loaded.context, model.vocab, slots, emit, loaded.command.model_id, _make_paces(loaded)
         )
+        self.embedder = Embedder(
+            model,
+            loaded.context,
+            loaded.list_adapters(),
+            emit,
+            loaded.command.model_id,
+        )
         self._recommended = model.metadata(_TEMPERATURE_KEY)
 
     def close(self, *, has_time: bool = False) -> None:
@@ -106,6 +114,7 @@ class Session:
             pass
         self.scheduler.close()
         self.constrainer.close()
+        self.embedder.close()
         self.loaded.close(has_time=has_time)
 
     def check(self, command: Generate, n_pending: int) -> None:
