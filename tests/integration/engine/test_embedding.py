@@ -121,7 +121,8 @@ def test_b04_what_has_no_vector_is_said_in_a_sentence(
 def test_without_a_model_there_are_no_vectors(
     local: LocalEngine, child: ChildEngine, recorder: Recorder
 ) -> None:
-    for i, engine in enumerate((local, child)):
+    engines: tuple[Engine, ...] = (local, child)
+    for i, engine in enumerate(engines):
         failed = _embed(engine, recorder, str(i), ["text"])
         assert isinstance(failed, EmbedFailed)
         assert failed.code == "no_model"
