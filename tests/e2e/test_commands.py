@@ -24,6 +24,25 @@ REPLY_TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
+def test_a_reply_obeys_a_schema_or_a_grammar(program: Program, tmp_path: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"word": {"type": "string", "maxLength": 9}, "kind": {"enum": ["a", "b"]}},
+        "required": ["word", "kind"],
+    }
+    ended = program.run("ask", "--json-schema", json.dumps(schema), "what is a token?")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["kind"] in {"a", "b"}
+    file = tmp_path / "yes.gbnf"
+    file.write_text('root ::= "yes" | "no"\n')
+    ended = program.run("ask", "--grammar", str(file), "is it?")
+    assert (ended.code, ended.out.strip() in {"yes", "no"}) == (0, True)
+    file.write_text('root ::= "yes" | other\n')
+    ended = program.run("ask", "--grammar", str(file), "is it?")
+    assert ended.code == 2
+    assert 'rule "root" uses "other"' in ended.err
+
+
 def test_drafts_are_printed_one_after_the_other(program: Program, steady: Path) -> None:
     arguments = ("ask", "--model", str(steady), "--max-tokens", "8", "--drafts", "3")
     ended = program.run(*arguments, "the sea")

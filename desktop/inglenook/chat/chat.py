@@ -441,6 +441,7 @@ class Chat:
                 stop=choose_stops(settings),
                 continue_last=is_continued,
                 scope=conversation.id,
+                constraint=options.constraint,
                 thinks=choose_thinking(options, self._settings),
                 reasoning_budget=choose_reasoning_budget(options, self._settings),
             )

@@ -7,7 +7,7 @@ from typing import Any, Final
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import read_adapters, read_biases, read_lines
 from inglenook.chat.defaults import Readable, settings_for
-from inglenook.engine.protocol import Load, LoadOptions, Sampling
+from inglenook.engine.protocol import Constraint, Load, LoadOptions, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class ReplyOptions:
     system_prompt: str | None = None
     thinks: bool | None = None
     reasoning_budget: int | None = None
+    constraint: Constraint | None = None
 
 
 _CONTEST_FILE: Final = "weak-gpu.json"

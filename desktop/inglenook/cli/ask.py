@@ -9,10 +9,12 @@ import click
 from inglenook.base.errors import ExitCode, UsageError, UserError
 from inglenook.base.settings import SETTINGS
 from inglenook.chat.options import ReplyOptions
+from inglenook.cli.constraint import read_constraint
 from inglenook.cli.conversation import TerminalConversation, show_reply
 from inglenook.cli.models import find_model
 from inglenook.cli.output import Output
 from inglenook.cli.program import Common, command
+from inglenook.cli.settings import add_set_option, apply_assignments
 from inglenook.store.records import Message
 
 
@@ -27,6 +29,9 @@ from inglenook.store.records import Message
 @click.option("--think/--no-think", "thinks", default=None, help="Whether the model thinks first.")
 @click.option("--reasoning-budget", type=int, metavar="N", help="The longest reasoning, in tokens.")
 @click.option("--show-reasoning", is_flag=True, help="Show on stderr what the model thinks.")
+@click.option("--json-schema", metavar="FILE|JSON", help="The reply is JSON that obeys this.")
+@click.option("--grammar", metavar="FILE", help="The reply obeys this grammar (GBNF).")
+@add_set_option
 def ask(
     common: Common,
     question: tuple[str, ...],
@@ -39,6 +44,9 @@ def ask(
     thinks: bool | None,
     reasoning_budget: int | None,
     show_reasoning: bool,
+    json_schema: str | None,
+    grammar: str | None,
+    assignments: tuple[str, ...],
 ) -> int:
     """Ask once; the reply goes to stdout.
 
@@ -54,6 +62,7 @@ def ask(
             system_prompt=system,
             thinks=thinks,
             reasoning_budget=reasoning_budget,
+            constraint=read_constraint(json_schema, grammar),
         )
     )
     prompt = join_prompt(" ".join(question), read_piped(has_question=bool(question)))
@@ -62,6 +71,7 @@ def ask(
             "There is nothing to ask.", 'For example: inglenook ask "What is a token?"'
         )
     with common.open_app() as app:
+        apply_assignments(app.settings, assignments)
         model_id = find_model(app, model).id if model else None
         with TerminalConversation(app, model_id, options) as conversation:
             if drafts != 1:

@@ -11,7 +11,7 @@ import msgspec
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.chances import ALTERNATIVES_LIMIT
-from inglenook.engine.constraint import ConstrainedSampler, Constrainer
+from inglenook.engine.constrained import ConstrainedSampler, Constrainer
 from inglenook.engine.embedding import Embedder
 from inglenook.engine.llama import Sampler
 from inglenook.engine.loader import LoadedModel

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from inglenook.base.errors import EngineError, ModelError, UserError
-from inglenook.engine.constraint import Constrainer
+from inglenook.engine.constrained import Constrainer
 from inglenook.engine.embedding import (
     LIMIT_REQUESTS,
     Embedder,

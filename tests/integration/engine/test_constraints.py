@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inglenook.engine.client import ChildEngine
-from inglenook.engine.constraint import Constrainer, TokenTable
+from inglenook.engine.constrained import Constrainer, TokenTable
 from inglenook.engine.grammar import parse_grammar
 from inglenook.engine.llama import Candidates, Library, Model, ModelOptions, Sampler
 from inglenook.engine.local import LocalEngine
