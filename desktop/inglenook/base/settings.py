@@ -685,6 +685,10 @@ class Settings:
         """Whether a person chose this value, rather than leaving the default."""
         return key in self._chosen
 
+    def override(self, key: str, value: object) -> None:
+        """Put a value in force for this process alone: it is not stored. Raises `UsageError`."""
+        self._chosen[key] = SETTINGS[key].check(value)
+
     def set(self, key: str, value: object) -> None:
         """Check, store and announce a value; one equal to the default is not kept.
 

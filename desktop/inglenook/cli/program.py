@@ -107,7 +107,7 @@ def hoist_common_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def run_command(arguments: list[str]) -> int:
     """Run one command; returns its exit code. The border: errors of the world end here as text."""
-    from inglenook.cli import ask, bench, doctor, history, models, run  # noqa: F401  register themselves
+    from inglenook.cli import ask, bench, doctor, history, models, run, settings  # noqa: F401  register themselves
 
     # Before a profile's log is open, and after it is closed, nothing may reach the terminal.
     logging.getLogger("inglenook").addHandler(logging.NullHandler())

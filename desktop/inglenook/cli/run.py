@@ -18,6 +18,7 @@ from inglenook.cli.conversation import (
 from inglenook.cli.models import download, find_model
 from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
+from inglenook.cli.settings import add_set_option, apply_assignments
 
 if TYPE_CHECKING:
     from inglenook.app import App
@@ -35,13 +36,21 @@ Ctrl+C stops a reply. A line that ends in \\ goes on in the next."""
 @click.argument("model", required=False)
 @click.option("--think/--no-think", "thinks", default=None, help="Whether the model thinks first.")
 @click.option("--show-reasoning", is_flag=True, help="Show what the model thinks.")
-def run(common: Common, model: str | None, thinks: bool | None, show_reasoning: bool) -> int:
+@add_set_option
+def run(
+    common: Common,
+    model: str | None,
+    thinks: bool | None,
+    show_reasoning: bool,
+    assignments: tuple[str, ...],
+) -> int:
     """Talk in the terminal.
 
     The conversation is kept like any other: the window shows it, too. MODEL is a name or a path;
     one of the catalogue that is not here yet can be downloaded first.
     """
     with common.open_app() as app:
+        apply_assignments(app.settings, assignments)
         name = model or str(app.settings.get("models.default"))
         chosen = find_or_fetch(app, common.output, name)
         options = ReplyOptions(thinks=thinks)

@@ -4,18 +4,37 @@ On the window's thread; fed by `chat_controller` through `Figures` and by the en
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from inglenook.base.settings import Settings
+from inglenook.base.settings import SETTINGS, Settings, Value
 from inglenook.engine.protocol import EngineReady, Loaded
 from inglenook.gui.formats import format_bytes, format_count, format_duration, format_rate
+from inglenook.gui.shortcuts import translate
 from inglenook.gui.sparkline import Sparkline
 from inglenook.gui.theme import Theme
-from inglenook.gui.widgets import Segment, SegmentedBar, make_label, make_plain_tooltip, make_scroll
+from inglenook.gui.widgets import (
+    Segment,
+    SegmentedBar,
+    clear_layout,
+    make_label,
+    make_plain_tooltip,
+    make_scroll,
+)
 from inglenook.store.records import Statistics
+
+_PROMPT_CHARS: Final = 600
+_VALUE_CHARS: Final = 24
+_SHOWN_SETTINGS: Final = frozenset(
+    f"replies.{name}"
+    for name in (
+        "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "max_tokens", "seed",
+        "system_prompt",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +173,15 @@ class Inspector(QFrame):
             where = self.tr("{size} on {device}").replace("{size}", format_bytes(loaded.size_bytes))
             where = where.replace("{device}", loaded.device.split(" ")[0])
         self.model_bytes.set_value(where)
-        self.kv_bytes.set_value(format_bytes(loaded.kv_bytes) if loaded else None)
+        kept = f"{format_bytes(loaded.kv_bytes)} · {loaded.kv_type}" if loaded is not None else None
+        self.kv_bytes.set_value(kept)
+        attention = None
+        if loaded is not None:
+            attention = self.tr("on") if loaded.flash_attention else self.tr("off")
+        self.flash_attention.set_value(attention)
+        adapters = loaded.adapters if loaded is not None else ()
+        self.adapters.set_value(", ".join(adapters))
+        self.adapters.setVisible(bool(adapters))
         self.layers.set_value(
             f"{loaded.n_layers_gpu} / {loaded.n_layers + 1}" if loaded is not None else None
         )
@@ -178,6 +205,25 @@ class Inspector(QFrame):
         self.penalty.set_value(say("repeat_penalty", ".2f"))
         self.longest.set_value(say("max_tokens", ",d"))
         self.seed.set_value(say("seed", "d"))
+        self._show_others()
+
+    def show_system_prompt(self, text: str, *, is_own: bool) -> None:
+        """Say what is said to the model first; `is_own` of one that only this conversation has."""
+        where = self.tr("this conversation's") if is_own else self.tr("from the settings")
+        self.system_prompt.set_value(where if text else self.tr("none"))
+        self.system_prompt.setToolTip(
+            make_plain_tooltip(text[:_PROMPT_CHARS] or self.tr("Nothing is said to it first."))
+        )
+
+    def _show_others(self) -> None:
+        """The values of replies that were chosen and have no row of their own."""
+        clear_layout(self._others)
+        for setting in SETTINGS.values():
+            is_other = setting.section == "replies" and setting.key not in _SHOWN_SETTINGS
+            if is_other and self._settings.is_chosen(setting.key):
+                row = FigureRow(translate(setting.label), translate(setting.help))
+                row.set_value(_describe_value(self._settings.get(setting.key)))
+                self._others.addWidget(row)
 
     # --- its parts ---
 
@@ -243,6 +289,14 @@ class Inspector(QFrame):
             self.tr("Conversation memory"),
             self.tr("The KV cache: what the model keeps of the conversation."),
         )
+        self.flash_attention = self._add(
+            self.tr("Flash attention"),
+            self.tr("Whether long contexts are read the faster way, with less memory."),
+        )
+        self.adapters = self._add(
+            self.tr("LoRA adapters"), self.tr("Files that change the model, from the settings.")
+        )
+        self.adapters.hide()
         self.layers = self._add(
             self.tr("Layers on the GPU"),
             self.tr("As the engine reports it; the output layer counts as one."),
@@ -275,6 +329,12 @@ class Inspector(QFrame):
         )
         self.seed = self._add(
             self.tr("Seed"), self.tr("The same seed, prompt and settings give the same reply.")
+        )
+        self._others = QVBoxLayout()
+        self._others.setSpacing(0)
+        self._column.addLayout(self._others)
+        self.system_prompt = self._add(
+            self.tr("System prompt"), self.tr("What is said to the model first.")
         )
 
     def _add_group(self, name: str) -> None:
@@ -325,6 +385,14 @@ class Inspector(QFrame):
         self.number.setStyleSheet(
             f"font-size: {self._theme.px(34)}px; font-weight: {QFont.Weight.DemiBold.value};"
         )
+
+
+def _describe_value(value: Value) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    lines = str(value).splitlines()
+    first = lines[0][:_VALUE_CHARS] if lines else ""
+    return first if len(lines) <= 1 else f"{first} +{len(lines) - 1}"
 
 
 def _say(value: float | None, shape: object) -> str:

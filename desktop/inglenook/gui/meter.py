@@ -38,6 +38,8 @@ class MeterController(QObject):
         bridge.happened.connect(self._on_event)
         live.started.connect(self._on_started)
         chat.reply_shown.connect(self._on_reply_shown)
+        chat.opened.connect(lambda _: self._show_system_prompt())
+        self._show_system_prompt()
 
     def _run_on_show(self, run_id: str) -> LiveRun | None:
         """The run whose numbers are shown: of several drafts it is the one that is looked at."""
@@ -82,6 +84,13 @@ class MeterController(QObject):
     def _on_event(self, event: object) -> None:
         if isinstance(event, SettingChanged) and event.key.startswith("replies."):
             self._inspector.show_sampling()
+            self._show_system_prompt()
+
+    def _show_system_prompt(self) -> None:
+        conversation = self._chat.conversation
+        own = conversation.system_prompt if conversation is not None else None
+        text = str(self._app.settings.get("replies.system_prompt")) if own is None else own
+        self._inspector.show_system_prompt(text, is_own=own is not None)
 
 
 def _live_figures(run: LiveRun) -> Figures:
