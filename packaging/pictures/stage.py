@@ -59,16 +59,10 @@ class Stage:
         """Send a message for three drafts."""
         self.window.chat_page.composer.drafts_requested.emit(text)
 
-    def wait_for_drafts(self, n_letters: int) -> None:
-        """Wait until every draft shows so much text."""
+    def count_drafted(self) -> int:
+        """How many letters the shortest of the drafts has; 0 before there are any."""
         transcript = self.window.chat_page.transcript
-
-        def is_shown() -> bool:
-            drafts = transcript.drafts()
-            texts = [transcript.text_of(draft.id) for draft in drafts]
-            return bool(texts) and min(map(len, texts)) >= n_letters
-
-        self.wait_until(is_shown, f"{n_letters} letters of every draft")
+        return min((len(transcript.text_of(d.id)) for d in transcript.drafts()), default=0)
 
     def wait_for_text(self, n_letters: int) -> None:
         """Wait until the last message shows so much text."""
