@@ -2,14 +2,15 @@
 
     write_scripted_gguf(path, ["Once ", "upon ", "a ", "time."])
 
-Each piece of the script is a token of its own, so no two may be alike. The weights are made so that
-every token decides the next one: the direction of a token's embedding is the one that its
+Each piece of the script is a token of its own, so no two may be alike. Pieces that are `controls`
+are control tokens, and those that are `marks` are found in prompts, too. The weights are made so
+that every token decides the next one: the direction of a token's embedding is the one that its
 successor's row in the output matrix points to, and attention and feed-forward add nothing. More
 layers only make the model slower. The real engine runs it like any other model.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,14 @@ def write_scripted_gguf(
     n_ctx: int = 8192,
     never_ends: bool = False,
     name: str = "Scripted",
+    template: str = CHATML,
+    controls: Collection[str] = (),
+    marks: Collection[str] = (),
 ) -> Path:
     """Write a model in F32 that answers every prompt with `script`; see above."""
     letters = list_byte_letters()
-    words = [*letters, *(encode_piece(piece) for piece in script)]
+    named = {*controls, *marks}
+    words = [*letters, *(p if p in named else encode_piece(p) for p in script)]
     assert len(set(words)) == len(words), "two pieces of the script are alike"
     n_bytes, n_words = len(letters), len(words)
     followers = np.full(n_words + len(SPECIALS), n_bytes)
@@ -45,9 +50,13 @@ def write_scripted_gguf(
     writer = GGUFWriter(path, "llama")
     writer.add_name(name)
     writer.add_file_type(0)
-    writer.add_chat_template(CHATML)
+    writer.add_chat_template(template)
     _add_shape(writer, n_layers, n_embd, n_ctx)
-    _add_vocabulary(writer, words)
+    kinds = dict.fromkeys(marks, TokenType.USER_DEFINED) | dict.fromkeys(
+        controls, TokenType.CONTROL
+    )
+    types = [TokenType.NORMAL] * n_bytes + [kinds.get(p, TokenType.NORMAL) for p in script]
+    _add_vocabulary(writer, words, types)
     _add_chain(writer, followers, n_embd)
     for i in range(n_layers):
         _add_idle_layer(writer, f"blk.{i}", n_embd)
@@ -75,11 +84,11 @@ def _add_shape(writer: GGUFWriter, n_layers: int, n_embd: int, n_ctx: int) -> No
     writer.add_rope_dimension_count(n_embd // _N_HEADS)
 
 
-def _add_vocabulary(writer: GGUFWriter, words: Sequence[str]) -> None:
+def _add_vocabulary(writer: GGUFWriter, words: Sequence[str], types: Sequence[TokenType]) -> None:
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("default")
     writer.add_token_list([*words, *SPECIALS])
-    writer.add_token_types([TokenType.NORMAL] * len(words) + [TokenType.CONTROL] * len(SPECIALS))
+    writer.add_token_types([*types, *([TokenType.CONTROL] * len(SPECIALS))])
     # Merges make a piece of the script out of bytes; none is needed, and the format wants one.
     writer.add_token_merges([f"{words[0]} {words[1]}"])
     writer.add_bos_token_id(len(words))
