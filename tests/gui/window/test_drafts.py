@@ -257,3 +257,36 @@ def test_long_drafts_never_move_what_one_reads(open_kit: OpenKit) -> None:
     kept = transcript._views[kit.messages()[-1].id]
     assert kept.mapTo(kit.window, QPoint()).y() <= before
     assert abs(kept.mapTo(kit.window, QPoint()).y() - before) < 20, "it stays where it was read"
+
+
+def test_the_keyboard_goes_from_draft_to_draft_and_keeps_one(open_kit: OpenKit) -> None:
+    kit = open_three(open_kit, None)
+    ask_for_drafts(kit)
+    wait_until(kit.is_idle)
+    cards = view_of(kit).cards
+    kit.window.activateWindow()
+    cards[0].keep_button.setFocus(Qt.FocusReason.TabFocusReason)
+    wait_until(cards[0].keep_button.hasFocus)
+    QTest.keyClick(cards[0].keep_button, Qt.Key.Key_Right)
+    assert cards[1].keep_button.hasFocus()
+    QTest.keyClick(cards[1].keep_button, Qt.Key.Key_3)
+    wait_until(lambda: kit.last_text() == "blue ")
+    wait_until(kit.window.chat_page.composer.input.hasFocus)
+
+
+def test_B01_a_dead_engine_interrupts_all_drafts_and_each_can_go_on(
+    open_kit: OpenKit, hold: threading.Event
+) -> None:
+    words = ("red ", "green ", "blue ")
+    kit = open_kit([Reply((w,), dies=True, hold=hold) for w in words], is_parallel=True)
+    ask_for_drafts(kit)
+    wait_for_words(kit)
+    hold.set()
+    wait_until(kit.is_idle)
+    view = view_of(kit)
+    bars = [card.reply._outcome_bar for card in view.cards]
+    wait_until(lambda: all(bar.isVisible() for bar in bars))
+    assert all(bar._continue.isVisible() for bar in bars)
+    stored = kit.app.store.list_messages(kit.window.chat.conversation_id or "")[1:]
+    assert {m.status for m in stored} == {"interrupted"}
+    assert [m.content for m in stored] == ["red ", "green ", "blue "]

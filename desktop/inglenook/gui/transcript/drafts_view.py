@@ -7,7 +7,7 @@ other. Window's thread.
 from collections.abc import Sequence
 from typing import Final, override
 
-from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, QRectF, Qt, Signal
 from PySide6.QtGui import QFont, QKeyEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
@@ -138,6 +138,8 @@ class DraftsView(QWidget):
             reply.link_clicked.connect(self.link_clicked)
             reply.height_changed.connect(self.height_changed)
             reply.finished.connect(self._on_finished)
+        for button in (*self.tabs, *(card.keep_button for card in self.cards)):
+            button.installEventFilter(self)
         self.update_state()
         self._show_cards()
 
@@ -246,29 +248,31 @@ class DraftsView(QWidget):
 
     @override
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """A number keeps that draft; the arrows go from one to the next."""
+        """A number keeps that draft."""
         is_plain = not event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier
         number = int(event.text()) if event.text() in set("123456789") else 0
         if is_plain and 1 <= number <= len(self.cards):
             self.kept.emit(self.cards[number - 1].message_id)
-        elif is_plain and event.key() in {Qt.Key.Key_Left, Qt.Key.Key_Right}:
-            step = 1 if event.key() == Qt.Key.Key_Right else -1
-            self._step(step)
         else:
             super().keyPressEvent(event)
 
-    def _step(self, step: int) -> None:
-        focused = self.focusWidget()
-        index = next(
-            (i for i, card in enumerate(self.cards) if card.isAncestorOf(focused)),
-            self._current,
-        )
-        index += step
+    @override
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """The arrows go from one draft's button to the next; by itself a button makes them Tab."""
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            step = {Qt.Key.Key_Right: 1, Qt.Key.Key_Left: -1}.get(Qt.Key(event.key()), 0)
+            if step:
+                self._step(watched, step)
+                return True
+        return super().eventFilter(watched, event)
+
+    def _step(self, button: QObject, step: int) -> None:
+        buttons = [card.keep_button for card in self.cards]
+        row = buttons if button in buttons else self.tabs
+        index = row.index(button) + step if isinstance(button, TextButton) else 0
         if 0 <= index < len(self.cards):
             self.show_draft(index)
-            card = self.cards[index]
-            target = card.keep_button if self._is_wide else self.tabs[index]
-            target.setFocus(Qt.FocusReason.OtherFocusReason)
+            row[index].setFocus(Qt.FocusReason.OtherFocusReason)
 
     @override
     def changeEvent(self, event: QEvent) -> None:
