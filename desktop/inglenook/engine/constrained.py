@@ -8,15 +8,15 @@ prompt thread, the rest on the worker's.
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
-from typing import Final
+from typing import Final, Protocol
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.constraint import compile_constraint
 from inglenook.engine.llama import Candidates, Context, Sampler, Vocab
 from inglenook.engine.matcher import Matcher, Program, State
-from inglenook.engine.protocol import Constraint
+from inglenook.engine.protocol import Constraint, Part
 
 NO_TOKEN: Final = -1
 """What is drawn where a reply must end and the model knows no token for that."""
@@ -41,6 +41,19 @@ class TokenTable:
         for token, piece in enumerate(self.pieces):
             if piece and token not in ends:
                 self.by_first[piece[0]].append(token)
+
+
+class Gate(Protocol):
+    """What tells whether a reply's next token is part of what must obey."""
+
+    @property
+    def part(self) -> Part:
+        """What the next token belongs to."""
+        ...
+
+    def opens_reasoning(self, token: int, piece: bytes) -> bool:
+        """Whether this token would open reasoning."""
+        ...
 
 
 class Constrainer:
@@ -75,13 +88,13 @@ class Constrainer:
         return matcher
 
     def make_sampler(
-        self, sampler: Sampler, matcher: Matcher, is_free: Callable[[], bool]
+        self, sampler: Sampler, matcher: Matcher, gate: Gate, *, may_think: bool
     ) -> "ConstrainedSampler":
         """The sampler of a prepared reply; worker thread."""
         assert self._table is not None
         if self._room is None:
             self._room = _Room(self._table)
-        return ConstrainedSampler(sampler, matcher, self._room, is_free)
+        return ConstrainedSampler(sampler, matcher, self._room, gate, may_think=may_think)
 
     def close(self) -> None:
         """Free what is native; no reply is live any more."""
@@ -104,30 +117,34 @@ class ConstrainedSampler:
     """Draws like the chain that it was given, but only what the grammar allows; owns the chain."""
 
     def __init__(
-        self, sampler: Sampler, matcher: Matcher, room: _Room, is_free: Callable[[], bool]
+        self, sampler: Sampler, matcher: Matcher, room: _Room, gate: Gate, *, may_think: bool
     ) -> None:
-        """While `is_free()`, as in a reply's reasoning, tokens are drawn as if without grammar."""
+        """Reasoning before the answer, where `gate` sees it, is drawn as if without grammar.
+
+        With `may_think`, the model may begin it of its own accord.
+        """
         self._sampler = sampler
         self._matcher = matcher
         self._table = room.table
         self._ends = room.ends
         self._candidates = room.candidates
         self._best = room.best
-        self._is_free = is_free
+        self._gate = gate
+        self._may_think = may_think
 
     def sample(self, context: Context, index: int) -> int:
         """Draw and accept the token after the batch's token at `index`.
 
         Raises `EngineError` (bad_request) where no token of the model fits.
         """
-        if self._is_free():
+        if self._gate.part == "reasoning":
             return self._sampler.sample(context, index)
         if self._matcher.is_final:
             return self._table.ends[0] if self._table.ends else NO_TOKEN
         # A token that is refused must not be remembered by the penalties.
         before = self._sampler.clone() if self._sampler.has_memory else None
         token = self._sampler.sample(context, index)
-        if self._take(token):
+        if self._begins_to_think(token) or self._take(token):
             if before is not None:
                 before.close()
             return token
@@ -145,6 +162,9 @@ class ConstrainedSampler:
     def close(self) -> None:
         """Free the chain."""
         self._sampler.close()
+
+    def _begins_to_think(self, token: int) -> bool:
+        return self._may_think and self._gate.opens_reasoning(token, self._table.pieces[token])
 
     def _take(self, token: int) -> bool:
         """Move on by a token, if the grammar allows it here."""

@@ -87,6 +87,19 @@ class ReplyStream:
         """What the next token belongs to, as far as is known."""
         return "reasoning" if self._phase == "reasoning" else "answer"
 
+    def opens_reasoning(self, token: int, piece: bytes) -> bool:
+        """Whether this token would by itself open reasoning here, where the reply begins."""
+        marks = self._marks
+        if (
+            self._phase != "opening"
+            or self._held.strip()
+            or (self._was_closed and not marks.reopens)
+        ):
+            return False
+        mark = marks.controls.get(token)
+        text = piece.decode("utf-8", "replace").strip() if mark is None else wrap_control(mark)
+        return text in marks.openings
+
     @property
     def is_between_characters(self) -> bool:
         """Whether no character is half there."""

@@ -165,7 +165,7 @@ class Session:
             Run(
                 command=command,
                 tokens=tokens,
-                sampler=self._constrain(sampler, matcher, stream),
+                sampler=self._constrain(sampler, matcher, stream, command),
                 stream=stream,
                 seed=seed,
                 n_ctx=context.n_ctx,
@@ -175,11 +175,10 @@ class Session:
         )
 
     def _constrain(
-        self, sampler: Sampler, matcher: Matcher | None, stream: ReplyStream
+        self, sampler: Sampler, matcher: Matcher | None, stream: ReplyStream, command: Generate
     ) -> Sampler | ConstrainedSampler:
         """Let the answer obey; what is thought before it is free."""
         if matcher is None:
             return sampler
-        return self.constrainer.make_sampler(
-            sampler, matcher, is_free=lambda: stream.part == "reasoning"
-        )
+        may_think = command.thinks is not False
+        return self.constrainer.make_sampler(sampler, matcher, stream, may_think=may_think)

@@ -25,7 +25,9 @@ from inglenook.engine.protocol import (
     Text,
 )
 from inglenook.engine.seam import Engine
+from support.chat_templates import QWEN3
 from support.recorder import GREEDY, Recorder
+from support.scripted_gguf import write_scripted_gguf
 from support.tiny_gguf import write_tiny_gguf
 
 _HOT = Sampling(temperature=2.0, top_k=0, top_p=1.0, min_p=0.0, seed=11)
@@ -363,3 +365,46 @@ def _is_text(piece: bytes) -> bool:
         return bool(piece.decode().strip("\0"))
     except UnicodeDecodeError:
         return False
+
+
+# --- reasoning ---
+
+
+def test_an_answer_obeys_and_what_is_thought_before_it_is_free(
+    local: LocalEngine, recorder: Recorder, tmp_path: Path
+) -> None:
+    thoughts, answer = ["Let ", "me ", "see."], ["It ", "is ", "42", " now"]
+    path = write_scripted_gguf(
+        tmp_path / "thinker.gguf",
+        ["<think>", *thoughts, "</think>", *answer],
+        marks=["<think>", "</think>", *thoughts, *answer],
+        n_embd=256,
+        template=QWEN3,
+    )
+    recorder.load(local, path)
+
+    def read(run_id: str, grammar: str, *, thinks: bool | None) -> tuple[str, str]:
+        local.submit(
+            Generate(
+                run_id=run_id,
+                messages=(PromptMessage("user", "How much is it?"),),
+                sampling=GREEDY,
+                max_tokens=40,
+                constraint=Constraint(grammar=grammar),
+                thinks=thinks,
+            )
+        )
+        assert isinstance(recorder.wait_for_end(run_id), Finished)
+        texts = [e for e in recorder.events if isinstance(e, Text) and e.run_id == run_id]
+        thought = "".join(e.piece for e in texts if e.part == "reasoning")
+        return thought, "".join(e.piece for e in texts if e.part == "answer")
+
+    grammar = 'root ::= "It " ("is " | "was ") [0-9]{2}'
+    assert read("as-it-likes", grammar, thinks=None) == ("Let me see.", "It is 42")
+    assert read("otherwise", 'root ::= "42" " now"?', thinks=True) in {
+        ("Let me see.", "42"),
+        ("Let me see.", "42 now"),
+    }
+    thought, said = read("without", grammar, thinks=False)
+    assert thought == ""
+    assert said.startswith("It ")
