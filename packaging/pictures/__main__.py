@@ -17,7 +17,14 @@ from unittest.mock import patch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "desktop"), str(ROOT / "tests")]
 
-from prepared import add_large_model, add_long_conversation, add_slow_model, fill_hub, fill_profile
+from prepared import (
+    add_large_model,
+    add_long_conversation,
+    add_neighbours,
+    add_slow_model,
+    fill_hub,
+    fill_profile,
+)
 from stage import open_stage
 from states import STATES
 from support.display import has_xvfb, open_display
@@ -26,6 +33,10 @@ from support.loopback_hub import LoopbackHub
 TARGET = ROOT / "assets" / "screenshots"
 SIZE = (1240, 800)
 N_MESSAGES = 10_000
+NEED_SLOW_MODEL = {
+    "two-conversations", "waits-for-other-model", "stuck-engine", "gpu-out-of-memory",
+}  # fmt: skip
+NEED_LARGE_MODEL = {"loading", "context-too-long"}
 
 
 def take(name: str, scheme: str, person: Path) -> None:
@@ -41,10 +52,12 @@ def take(name: str, scheme: str, person: Path) -> None:
             fill_profile(home)
             if name == "long-conversation":
                 add_long_conversation(home, N_MESSAGES)
-            if name in {"two-conversations", "waits-for-other-model"}:
+            if name in NEED_SLOW_MODEL:
                 add_slow_model(home)
-            if name == "loading":
+            if name in NEED_LARGE_MODEL:
                 add_large_model(home)
+            if name in {"models-found", "models-import"}:
+                add_neighbours(person)
             with open_stage(home, scheme, SIZE) as stage:
                 STATES[name](stage)
                 stage.wait(0.05)

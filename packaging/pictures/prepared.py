@@ -1,5 +1,6 @@
 """The profile that the pictures are taken of: conversations, models, a hub, as people have them."""
 
+import hashlib
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ from inglenook.base.paths import find_asset
 from inglenook.base.records import InstalledModel
 from inglenook.models.catalogue import load_catalogue
 from inglenook.store.records import Conversation, Statistics
+from support.gguf_bytes import Tensor, make_gguf, make_keys
+from support.neighbours import write_manifest
 from support.scripted_gguf import write_scripted_gguf
 from support.tiny_gguf import write_tiny_gguf
 
@@ -25,6 +28,7 @@ NEARLY_FULL: Final = "Release notes 2.4"
 ENDLESS: Final = "Ten thousand messages"
 LARGE: Final = "Qwen3-1.7B-Q8_0.gguf"
 SLOW: Final = "Qwen3-0.6B-F32.gguf"
+DROPPED: Final = "Mistral-7B-Instruct-v0.3-Q4_K_M.gguf"
 
 _QUESTION = (
     "I have a 40 GB CSV and 16 GB of memory. How do I sort it by the second column in Python?"
@@ -118,6 +122,44 @@ def add_slow_model(home: Path) -> None:
     )
     with open_app(home) as app:
         app.library.import_file(path)
+
+
+def add_neighbours(person: Path) -> None:
+    """Models that other apps have downloaded: whole headers, and weights that take no space."""
+    ollama = person / ".ollama" / "models"
+    studio = person / ".lmstudio" / "models"
+    for name, model, n_params, n_ctx, licence in (
+        ("llama3:8b", "Meta Llama 3 8B Instruct", 8_030_000_000, 8_192, "llama3"),
+        ("qwen2.5-coder:32b", "Qwen2.5 Coder 32B", 32_800_000_000, 32_768, "apache-2.0"),
+    ):
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        path = ollama / "blobs" / f"sha256-{digest}"
+        _write_sparse(path, model, n_params, n_ctx, licence)
+        layer = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{digest}"}
+        parts = ("registry.ollama.ai", "library", *name.split(":"))
+        write_manifest(ollama, (parts[0], parts[1], parts[2], parts[3]), {"layers": [layer]})
+    folder = studio / "lmstudio-community" / "gemma-3-4b-it-GGUF"
+    _write_sparse(
+        folder / "gemma-3-4b-it-Q4_K_M.gguf", "Gemma 3 4b It", 3_880_000_000, 131_072, "gemma"
+    )
+    (folder / "mmproj-model-f16.gguf").write_bytes(make_gguf(make_keys("clip")))
+    hub = person / ".cache" / "llama.cpp" / "ggml-org_SmolLM3-3B-GGUF_SmolLM3-Q4_K_M.gguf"
+    _write_sparse(hub, "SmolLM3 3B", 3_080_000_000, 65_536, "apache-2.0")
+    _write_sparse(person / "Downloads" / DROPPED, "Mistral 7B", 7_250_000_000, 32_768, "apache-2.0")
+
+
+def _write_sparse(path: Path, name: str, n_params: int, n_ctx: int, licence: str) -> None:
+    keys = make_keys(
+        general__name=name, general__license=licence, general__file_type=15,
+        llama__context_length=n_ctx, llama__embedding_length=4096, llama__block_count=32,
+        llama__attention__head_count=32, llama__attention__head_count_kv=8,
+    )  # fmt: skip
+    rows = n_params // 4096
+    data = make_gguf(keys, [Tensor("token_embd.weight", (4096, rows), kind=12)], data=b"")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    with path.open("r+b") as file:
+        file.truncate(len(data) + rows * 4096 // 256 * 144)
 
 
 def fill_hub(hub: "LoopbackHub") -> None:

@@ -15,12 +15,14 @@ from inglenook.base.settings import SettingChanged
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_controller import ChatController
 from inglenook.gui.chat_page import ChatPage
+from inglenook.gui.found import FoundModels
 from inglenook.gui.icons import make_icon
 from inglenook.gui.inspector import Inspector
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.live import LiveRuns
 from inglenook.gui.meter import MeterController
 from inglenook.gui.model_chooser import ModelChooser
+from inglenook.gui.model_drops import ModelDrops
 from inglenook.gui.placement import Placement, load_placement, save_placement
 from inglenook.gui.shortcuts import make_actions
 from inglenook.gui.sidebar import Sidebar
@@ -34,6 +36,7 @@ from inglenook.gui.widgets import make_menu
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from inglenook.gui.models_page import ModelsPage
     from inglenook.gui.settings_page import SettingsPage
@@ -99,7 +102,7 @@ class MainWindow(QMainWindow):
             from inglenook.gui.models_page import ModelsPage
 
             self._models_page = ModelsPage(
-                self.app, self.theme, self._tasks, self._bridge, self.models
+                self.app, self.theme, self._tasks, self._bridge, self.models, self.found
             )
             self._models_page.model_chosen.connect(self._on_model_chosen)
             self._models_page.link_requested.connect(self.open_link)
@@ -168,6 +171,7 @@ class MainWindow(QMainWindow):
 
     def _make_controllers(self) -> None:
         self.models = InstalledModels(self.app, self._tasks, self._bridge, self)
+        self.found = FoundModels(self.app, self._tasks, self._bridge, self)
         self.live = LiveRuns(self._bridge, self)
         self.sidebar_controller = SidebarController(
             self.app, self.sidebar, self._tasks, self._bridge, self
@@ -249,6 +253,9 @@ class MainWindow(QMainWindow):
         self.chat_page.inspector_button.clicked.connect(self._toggle_inspector)
         self.chooser.more_requested.connect(self.show_models)
         self._tasks.failed.connect(self.show_error)
+        input_view = self.chat_page.composer.input.viewport()
+        drops = ModelDrops((self, input_view), self)
+        drops.dropped.connect(self._on_models_dropped)
         self._bridge.happened.connect(self._on_event)
 
     # --- what happens ---
@@ -305,6 +312,11 @@ class MainWindow(QMainWindow):
         self.show_chat()
         self.chat.choose_model(model_id)
 
+    def _on_models_dropped(self, paths: "list[Path]") -> None:
+        self.show_models("installed")
+        if self._models_page is not None:
+            self._models_page.offer_files(paths)
+
     def _on_restored(self, conversation_id: str) -> None:
         del conversation_id
         self.sidebar_controller.reload()
@@ -316,8 +328,9 @@ class MainWindow(QMainWindow):
             self.chat_page.notice.show_notice(" ".join(remarks))
 
     def _resume_downloads(self) -> None:
-        """Once the window is up and the model is on its way: nobody waits for this."""
+        """Once the window is up and the model is on its way: nobody waits for these."""
         self._tasks.run(self.app.resume_downloads, failed=lambda _: None)
+        self.found.look()
 
     def _on_event(self, event: object) -> None:
         if isinstance(event, SettingChanged) and event.key.startswith("appearance."):

@@ -8,8 +8,9 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from inglenook.gui.formats import format_bytes
+from inglenook.gui.models_page.fit_pill import make_fit_pill
 from inglenook.gui.theme import Theme
-from inglenook.gui.widgets import Pill, PillTone, make_button, make_label
+from inglenook.gui.widgets import Pill, make_button, make_label
 from inglenook.models.fit import Fit
 from inglenook.models.progress import DownloadState
 
@@ -68,7 +69,7 @@ class FileRow(QWidget):
         self._row.addWidget(kind)
         self._row.addWidget(size)
         if offer.fit is not None:
-            self._row.addWidget(self._make_pill(offer.fit))
+            self._row.addWidget(make_fit_pill(theme, offer.fit, self.tr))
         if offer.is_recommended:
             self._row.addWidget(Pill(theme, self.tr("recommended"), "accent"))
         self._row.addStretch(1)
@@ -118,18 +119,6 @@ class FileRow(QWidget):
             self._row.addWidget(self._transfer)
         self._transfer.show_state(state)
         self._transfer.show()
-
-    def _make_pill(self, fit: Fit) -> Pill:
-        tones: dict[str, tuple[str, PillTone]] = {
-            "fits": (self.tr("fits in memory"), "good"),
-            "tight": (self.tr("tight"), "warn"),
-            "too_large": (
-                self.tr("too large: needs {size}").replace("{size}", format_bytes(fit.needs_bytes)),
-                "bad",
-            ),
-        }
-        text, tone = tones[fit.verdict]
-        return Pill(self._theme, text, tone, fit.reason)
 
     def _make_download_button(self) -> QPushButton:
         offer = self.offer

@@ -1,5 +1,6 @@
 """The Installed tab: use, show in folder, remove, import."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl, Signal
@@ -7,7 +8,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from inglenook.app import App
-from inglenook.base.records import InstalledModel
+from inglenook.base.records import InstalledModel, ModelDefaults
 from inglenook.gui.dialogs import ask
 from inglenook.gui.formats import (
     format_bytes,
@@ -16,7 +17,12 @@ from inglenook.gui.formats import (
     format_parameters,
     format_path,
 )
+from inglenook.gui.found import FoundModels
 from inglenook.gui.installed import InstalledModels
+from inglenook.gui.models_page.duplicates_view import DuplicatesView
+from inglenook.gui.models_page.found_section import FoundSection
+from inglenook.gui.models_page.import_bar import ImportBar
+from inglenook.gui.sidebar.rows import Translate
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import (
@@ -28,6 +34,7 @@ from inglenook.gui.widgets import (
     make_line,
     make_scroll,
 )
+from inglenook.models.adopted.candidates import name_app
 
 
 class InstalledTab(QWidget):
@@ -46,6 +53,7 @@ class InstalledTab(QWidget):
         theme: Theme,
         tasks: Tasks,
         models: InstalledModels,
+        found: FoundModels,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -54,15 +62,27 @@ class InstalledTab(QWidget):
         self._tasks = tasks
         self._models = models
         content = QWidget()
-        self._column = QVBoxLayout(content)
-        self._column.setContentsMargins(28, 0, 28, 24)
+        whole = QVBoxLayout(content)
+        whole.setContentsMargins(28, 0, 28, 24)
+        whole.setSpacing(12)
+        self._column = QVBoxLayout()
         self._column.setSpacing(12)
-        scroll = make_scroll(content, self.tr("Installed models"))
+        self.found = FoundSection(app, theme, tasks, found)
+        self.import_bar = ImportBar(app, theme, tasks)
+        self.duplicates = DuplicatesView(app, tasks)
+        for part in (self.found, self.import_bar, self.duplicates):
+            part.said.connect(self.said)
+        whole.addWidget(self.import_bar)
+        whole.addWidget(self.duplicates)
+        whole.addLayout(self._column)
+        whole.addWidget(self.found)
+        whole.addStretch(1)
+        self._scroll = make_scroll(content, self.tr("Installed models"))
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         column.addLayout(self._make_head())
-        column.addWidget(scroll, 1)
+        column.addWidget(self._scroll, 1)
         models.changed.connect(self.show_models)
         self.show_models()
 
@@ -71,16 +91,22 @@ class InstalledTab(QWidget):
         clear_layout(self._column)
         for model in self._models.models:
             self._column.addWidget(self._make_card(model))
-        self._column.addStretch(1)
         total = self.tr("{size} on this disk")
         self._total.setText(total.replace("{size}", format_bytes(self._models.size_bytes)))
+
+    def offer_files(self, paths: Iterable[Path]) -> None:
+        """Ask what to do with model files, at the top, where it is seen."""
+        self._scroll.verticalScrollBar().setValue(0)
+        self.import_bar.offer(paths)
 
     def ask_to_remove(self, model: InstalledModel) -> None:
         """Say what removing frees, then remove."""
         heading = self.tr("Remove {name}?").replace("{name}", model.name)
         if model.origin == "file":
             text = self.tr("Inglenook forgets it. The file stays where it is: {path}")
-            text = text.replace("{path}", model.path)
+            if _is_of_app(model):
+                text = self.tr("Inglenook forgets it. {app} keeps the file: {path}")
+            text = text.replace("{path}", model.path).replace("{app}", name_app(model.source))
         else:
             text = self.tr(
                 "This deletes its file and frees {size}. Conversations held with it stay."
@@ -90,6 +116,9 @@ class InstalledTab(QWidget):
     def _remove(self, model: InstalledModel) -> None:
         def done(freed_bytes: int) -> None:
             text = self.tr("{name} was removed.")
+            if _is_of_app(model):
+                text = self.tr("{name} was forgotten; its file stays with {app}.")
+                text = text.replace("{app}", name_app(model.source))
             if freed_bytes:
                 text = self.tr("{name} was removed; {size} are free again.")
             text = text.replace("{name}", model.name)
@@ -130,12 +159,19 @@ class InstalledTab(QWidget):
         button = make_button(self.tr("Import a file…"))
         button.clicked.connect(self.import_requested)
         row.addWidget(button)
-        hint = self.tr("or drop a .gguf file here; it is used where it lies, not copied")
+        hint = self.tr("or drop a .gguf file on the window")
         row.addWidget(make_label(hint, "small"))
         row.addStretch(1)
+        duplicates = make_button(self.tr("Find duplicates"), "link")
+        duplicates.clicked.connect(self._find_duplicates)
+        row.addWidget(duplicates)
         self._total = make_label("", "quiet")
         row.addWidget(self._total)
         return row
+
+    def _find_duplicates(self) -> None:
+        self._scroll.verticalScrollBar().setValue(0)
+        self.duplicates.look()
 
     def _make_card(self, model: InstalledModel) -> QFrame:
         card = QFrame()
@@ -150,13 +186,16 @@ class InstalledTab(QWidget):
         head.addWidget(make_label(" · ".join(_list_facts(model)), "quiet"))
         if model.origin == "builtin":
             head.addWidget(Pill(self._theme, self.tr("built in"), "quiet"))
-        elif model.origin == "file":
-            head.addWidget(Pill(self._theme, self.tr("imported"), "quiet"))
+        elif model.origin in {"file", "copy"}:
+            where = name_app(model.source) if model.source else self.tr("imported")
+            head.addWidget(Pill(self._theme, where, "quiet"))
         head.addStretch(1)
         head.addWidget(make_label(_describe_more(model), "quiet"))
         column.addLayout(head)
         if model.problem:
             column.addWidget(make_label(model.problem, "bad", wraps=True))
+        if told := " ".join((*model.notes, describe_defaults(model.defaults, self.tr))).strip():
+            column.addWidget(make_label(told, "small", wraps=True))
         column.addWidget(make_line())
         column.addLayout(self._make_buttons(model))
         return card
@@ -185,6 +224,31 @@ class InstalledTab(QWidget):
         use.clicked.connect(lambda: self._use(model))
         row.addWidget(use)
         return row
+
+
+def _is_of_app(model: InstalledModel) -> bool:
+    return model.source not in {"", "folder"}
+
+
+def describe_defaults(defaults: ModelDefaults, translate: Translate) -> str:
+    """The values that came with a model, in one sentence; "" for none."""
+    values = (
+        (translate("temperature {value}"), defaults.temperature),
+        (translate("top-k {value}"), defaults.top_k),
+        (translate("top-p {value}"), defaults.top_p),
+        (translate("min-p {value}"), defaults.min_p),
+        (translate("repeat penalty {value}"), defaults.repeat_penalty),
+        (translate("seed {value}"), defaults.seed),
+        (translate("at most {value} tokens"), defaults.max_tokens),
+        (translate("context {value}"), defaults.n_ctx),
+    )
+    parts = [text.replace("{value}", f"{n:,.10g}") for text, n in values if n is not None]
+    if defaults.stop:
+        parts.append(translate("its own stop texts"))
+    if defaults.system_prompt:
+        parts.append(translate("its own system prompt"))
+    told = translate("It comes with {values}, which hold where you chose nothing else.")
+    return told.replace("{values}", ", ".join(parts)) if parts else ""
 
 
 def _list_facts(model: InstalledModel) -> list[str]:

@@ -1,5 +1,6 @@
 """The models page's frame: tabs and a field in its header, import by file or by drop."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import override
 
@@ -22,6 +23,7 @@ from inglenook.base.errors import UserError
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import SettingChanged
 from inglenook.gui.bridge import Bridge
+from inglenook.gui.found import FoundModels
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.models_page.discover import Discover
 from inglenook.gui.models_page.downloads_tab import DownloadsTab
@@ -53,10 +55,12 @@ class ModelsPage(QFrame):
         tasks: Tasks,
         bridge: Bridge,
         models: InstalledModels,
+        found: FoundModels,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._app = app
+        self._found = found
         self._theme = theme
         self._tasks = tasks
         self._models = models
@@ -67,7 +71,7 @@ class ModelsPage(QFrame):
         self.setAcceptDrops(True)
         self.transfers = Transfers(app, tasks, bridge, self)
         self.discover = Discover(app, theme, tasks, models, self.transfers)
-        self.installed = InstalledTab(app, theme, tasks, models)
+        self.installed = InstalledTab(app, theme, tasks, models, found)
         self.downloads = DownloadsTab(theme, self.transfers)
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
@@ -114,6 +118,11 @@ class ModelsPage(QFrame):
             owner=self,
             in_order=True,
         )
+
+    def offer_files(self, paths: Iterable[Path]) -> None:
+        """Ask in place what to do with model files: use them where they are, copy, move."""
+        self.show_tab("installed")
+        self.installed.offer_files(paths)
 
     # --- parts ---
 
@@ -164,7 +173,7 @@ class ModelsPage(QFrame):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
         dialog.setNameFilters([self.tr("GGUF models (*.gguf)"), self.tr("All files (*)")])
-        dialog.fileSelected.connect(lambda name: self.import_file(Path(name)))
+        dialog.fileSelected.connect(lambda name: self.offer_files([Path(name)]))
         dialog.open()
 
     # --- what happens ---
@@ -211,9 +220,10 @@ class ModelsPage(QFrame):
 
     @override
     def showEvent(self, event: QShowEvent) -> None:
-        """Ask for the downloads, which may have come from an earlier start."""
+        """Ask for the downloads, which may be from an earlier start, and look around."""
         super().showEvent(event)
         self.transfers.refresh()
+        self._found.look()
 
     @override
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
@@ -223,8 +233,7 @@ class ModelsPage(QFrame):
 
     @override
     def dropEvent(self, event: QDropEvent) -> None:
-        """Import what was dropped."""
-        for url in event.mimeData().urls():
-            if url.isLocalFile():
-                self.import_file(Path(url.toLocalFile()))
+        """Ask about what was dropped."""
+        urls = event.mimeData().urls()
+        self.offer_files(Path(url.toLocalFile()) for url in urls if url.isLocalFile())
         event.acceptProposedAction()

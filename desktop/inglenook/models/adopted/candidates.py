@@ -16,7 +16,7 @@ APP_TITLES: Final[dict[str, str]] = {
     "jan": "Jan",
     "gpt4all": "GPT4All",
     "llama_cpp": "llama.cpp",
-    "hugging_face": "the Hugging Face cache",
+    "hugging_face": "Hugging Face",
     "folder": "your folder",
 }
 
