@@ -32,6 +32,7 @@ from inglenook.engine.protocol import (
     LoadFailed,
     Loading,
     Meter,
+    Part,
     Prefill,
     Restart,
     Shutdown,
@@ -49,12 +50,13 @@ from inglenook.engine.seam import EngineState, StateKeeper
 class Reply:
     """One scripted reply: its pieces, then how it ends.
 
-    `delay_s` passes before each piece. `hold` is waited for after the first piece (a test sets it
-    when it has looked). `failure` is (code, message, hint). `dies` ends the host after the pieces:
-    `Failed(engine_died)`, then `EngineDied`.
+    `thoughts` are told before `pieces`, as reasoning; `delay_s` passes before each of them. `hold`
+    is waited for after the first one (a test sets it when it has looked). `failure` is (code,
+    message, hint). `dies` ends the host after the pieces: `Failed(engine_died)`, then `EngineDied`.
     """
 
     pieces: tuple[str, ...] = ()
+    thoughts: tuple[str, ...] = ()
     delay_s: float = 0.0
     reason: FinishReason = "stop"
     failure: tuple[str, str, str] | None = None
@@ -234,11 +236,15 @@ class FakeEngine:
                 n_cached=reply.cached_tokens,
             )
         )
-        for i, piece in enumerate(reply.pieces):
+        told: list[tuple[Part, str]] = [
+            *(("reasoning", thought) for thought in reply.thoughts),
+            *(("answer", piece) for piece in reply.pieces),
+        ]
+        for i, (part, piece) in enumerate(told):
             if self._wait(command.run_id, reply.delay_s):
                 break
             run.pieces.append(piece)
-            self._publish(Text(run_id=command.run_id, piece=piece, n_tokens=i + 1))
+            self._publish(Text(run_id=command.run_id, piece=piece, n_tokens=i + 1, part=part))
             self._publish(self._meter(run))
             if i == 0 and reply.hold is not None:
                 self._hold(command.run_id, reply.hold)
@@ -289,11 +295,17 @@ class FakeEngine:
                     prompt_tokens=reply.prompt_tokens,
                     cached_tokens=reply.cached_tokens,
                     output_tokens=len(run.pieces),
+                    reasoning_tokens=min(len(run.pieces), len(reply.thoughts)),
                     n_ctx=self._n_ctx,
                     seed=1,
                 ),
                 timings=Timings(
-                    ttft_s=0.1, total_s=total_s, decode_s=total_s, prefill_tps=200, decode_tps=40
+                    ttft_s=0.1,
+                    total_s=total_s,
+                    decode_s=total_s,
+                    reasoning_s=12.0 if reply.thoughts else 0.0,
+                    prefill_tps=200,
+                    decode_tps=40,
                 ),
             )
         )

@@ -33,7 +33,7 @@ N_DRAFTS = 3
 
 
 def make_engine(hub: EventHub, *, in_process: bool) -> FakeEngine:
-    replies = [Reply(make_pieces(name), delay_s=0.003) for name in "abc"]
+    replies = [Reply(make_pieces(n), make_pieces(f"t{n}")[:100], delay_s=0.003) for n in "abc"]
     return FakeEngine(hub.publish, replies, is_parallel=True)
 
 
@@ -46,7 +46,7 @@ class Seen:
     """What a person had seen: the message that was sent; each reply's pieces with their times."""
 
     user_id: str = ""
-    pieces: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
+    pieces: dict[str, list[tuple[float, str, str]]] = field(default_factory=dict)
 
 
 def talk(home: Path, prompt: str, n_drafts: int, pipe: int) -> None:
@@ -57,7 +57,7 @@ def talk(home: Path, prompt: str, n_drafts: int, pipe: int) -> None:
 
     def hear(event: object) -> None:
         if isinstance(event, Text):
-            tell("text", event.run_id, time.monotonic(), event.piece)
+            tell("text", event.run_id, time.monotonic(), event.piece, event.part)
 
     app = open_app(home)
     app.hub.subscribe(hear)
@@ -79,7 +79,7 @@ def kill_once(home: Path, prompt: str, n_drafts: int, wait_s: float) -> tuple[Se
             os._exit(1)
     os.close(writer)
     seen = Seen()
-    shown: list[tuple[str, float, str]] = []
+    shown: list[tuple[str, float, str, str]] = []
     with os.fdopen(reader, "rb") as lines:
         first = lines.readline()
         assert json.loads(first) == ["open"], first
@@ -94,10 +94,10 @@ def kill_once(home: Path, prompt: str, n_drafts: int, wait_s: float) -> tuple[Se
                 case ["sent", user_id, *reply_ids]:
                     seen.user_id = user_id
                     seen.pieces = {reply_id: [] for reply_id in reply_ids}
-                case ["text", reply_id, moment, piece]:
-                    shown.append((reply_id, moment, piece))
-    for reply_id, moment, piece in shown if seen.user_id else []:
-        seen.pieces[reply_id].append((moment, piece))
+                case ["text", reply_id, moment, piece, part]:
+                    shown.append((reply_id, moment, piece, part))
+    for reply_id, moment, piece, part in shown if seen.user_id else []:
+        seen.pieces[reply_id].append((moment, piece, part))
     return seen, killed_at
 
 
@@ -116,7 +116,7 @@ def check(app: App, seen: Seen, prompt: str, killed_at: float) -> list[str]:
 
 
 def check_reply(
-    app: App, reply_id: str, pieces: list[tuple[float, str]], name: str, killed_at: float
+    app: App, reply_id: str, pieces: list[tuple[float, str, str]], name: str, killed_at: float
 ) -> list[str]:
     """What is wrong with one reply."""
     wrong = []
@@ -125,11 +125,14 @@ def check_reply(
         wrong.append(f"the reply is {reply.status}")
     if not reply.is_intact:
         wrong.append("the reply does not match its checksum")
-    due = "".join(p for moment, p in pieces if moment < killed_at - FLUSH_S - SLACK_S)
-    if not reply.content.startswith(due):
-        wrong.append(f"{len(due) - len(reply.content)} characters were lost")
-    if not "".join(make_pieces(name)).startswith(reply.content):
-        wrong.append("the reply is not what was streamed")
+    kept = {"reasoning": (reply.reasoning, f"t{name}"), "answer": (reply.content, name)}
+    for part, (text, spelling) in kept.items():
+        limit = killed_at - FLUSH_S - SLACK_S
+        due = "".join(p for moment, p, its_part in pieces if its_part == part and moment < limit)
+        if not text.startswith(due):
+            wrong.append(f"{len(due) - len(text)} characters of the {part} were lost")
+        if not "".join(make_pieces(spelling)).startswith(text):
+            wrong.append(f"the {part} is not what was streamed")
     return wrong
 
 
