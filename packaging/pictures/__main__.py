@@ -22,6 +22,7 @@ from prepared import (
     add_long_conversation,
     add_neighbours,
     add_slow_model,
+    add_thinker,
     fill_hub,
     fill_profile,
 )
@@ -36,6 +37,7 @@ N_MESSAGES = 10_000
 NEED_SLOW_MODEL = {
     "two-conversations", "waits-for-other-model", "stuck-engine", "gpu-out-of-memory",
 }  # fmt: skip
+NEED_THINKER = {"thinking", "thought"}
 NEED_LARGE_MODEL = {"loading", "context-too-long"}
 
 
@@ -54,6 +56,8 @@ def take(name: str, scheme: str, person: Path) -> None:
                 add_long_conversation(home, N_MESSAGES)
             if name in NEED_SLOW_MODEL:
                 add_slow_model(home)
+            if name in NEED_THINKER:
+                add_thinker(home)
             if name in NEED_LARGE_MODEL:
                 add_large_model(home)
             if name in {"models-found", "models-import"}:

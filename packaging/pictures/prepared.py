@@ -13,6 +13,7 @@ from inglenook.models.catalogue import load_catalogue
 from inglenook.store.records import Conversation, Statistics
 from support.gguf_bytes import Tensor, make_gguf, make_keys
 from support.neighbours import write_manifest
+from support.chat_templates import QWEN3
 from support.scripted_gguf import write_scripted_gguf
 from support.tiny_gguf import write_tiny_gguf
 
@@ -28,6 +29,7 @@ NEARLY_FULL: Final = "Release notes 2.4"
 ENDLESS: Final = "Ten thousand messages"
 LARGE: Final = "Qwen3-1.7B-Q8_0.gguf"
 SLOW: Final = "Qwen3-0.6B-F32.gguf"
+THINKER: Final = "Qwen3-4B-F32.gguf"
 DROPPED: Final = "Mistral-7B-Instruct-v0.3-Q4_K_M.gguf"
 
 _QUESTION = (
@@ -67,6 +69,16 @@ _SLOW_WORDS = (
     "one token ", "at a time, ", "each of them ", "drawn from ", "those that ", "the model ",
     "finds likely ", "after all ", "that came ", "before. ", "How fast ", "that goes ",
     "is what ", "the number ", "below tells.\n\n",
+)  # fmt: skip
+_THOUGHTS = (
+    "<think>", "The sum ", "of the ", "first *n* ", "odd numbers: ", "1, then ", "1 + 3 = 4, ",
+    "then 1 + 3 + 5 = 9. ", "Those are ", "squares.\n\n", "Why? ", "Each odd number ",
+    "is the edge ", "around a square: ", "`2n - 1` dots ", "on two sides ", "and their corner. ",
+    "So **n²**. ", "I could show ", "it by induction, ", "but the picture ", "says more. ",
+    "Check: ", "the tenth odd number ", "is 19, ", "and 100 - 81 = 19. ", "Good.", "</think>",
+    "\n\nIt is ", "**n²**. ", "Lay the odd ", "numbers around ", "a square, ", "one after ",
+    "the other: ", "each of them ", "is just enough ", "dots for ", "the next edge. ",
+    "After *n* of them ", "the square ", "is *n* dots ", "wide.",
 )  # fmt: skip
 _OLD = (
     ("Letter to the landlord", 1), ("Sourdough, second try", 1), ("Regex for IBANs", 1),
@@ -120,6 +132,18 @@ def add_slow_model(home: Path) -> None:
     write_scripted_gguf(
         path, _SLOW_WORDS, n_layers=10, n_embd=512, never_ends=True, name="Qwen3 0.6B"
     )
+    with open_app(home) as app:
+        app.library.import_file(path)
+
+
+def add_thinker(home: Path) -> None:
+    """A model that thinks before it answers, and takes its time over both."""
+    path = home / "models" / THINKER
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_scripted_gguf(
+        path, _THOUGHTS, n_layers=10, n_embd=512, name="Qwen3 4B Thinking", template=QWEN3,
+        marks=("<think>", "</think>"),
+    )  # fmt: skip
     with open_app(home) as app:
         app.library.import_file(path)
 

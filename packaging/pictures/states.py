@@ -7,10 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from PySide6.QtWidgets import QScrollArea
 
+from inglenook.engine.client import ChildEngine
 from inglenook.engine.protocol import Loading
-from prepared import CATALOGUE_NAME, CUT_OFF, ENDLESS, LARGE, MISSING, NEARLY_FULL, SLOW, SORTING
+from inglenook.gui.transcript.outcome import OutcomeBar
+from inglenook.gui.transcript.reply import ReplyView
+from prepared import (
+    CATALOGUE_NAME,
+    CUT_OFF,
+    DROPPED,
+    ENDLESS,
+    LARGE,
+    MISSING,
+    NEARLY_FULL,
+    SLOW,
+    SORTING,
+    THINKER,
+)
 from stage import Stage
 
 STREAMED: Final = 130
@@ -120,6 +135,40 @@ def show_waits_for_other_model(stage: Stage) -> None:
     stage.wait(0.5)
 
 
+def show_thinking(stage: Stage) -> None:
+    """A reply that is being thought about, with its reasoning open; one before it is folded."""
+    ask_thinker(stage)
+    stage.wait_until(lambda: not stage.window.live.all(), "the end of the first reply")
+    stage.ask("Why is that so?")
+    transcript = stage.window.chat_page.transcript
+    stage.wait_until(lambda: len(transcript.messages()) == 4, "the second message")
+    reply = transcript._find_view(transcript.messages()[-1].id)
+    assert isinstance(reply, ReplyView)
+    stage.wait_until(reply.reasoning.isVisible, "its reasoning")
+    reply.reasoning.line.click()
+    stage.wait_until(lambda: len(reply._entry.reasoning) > STREAMED, "some reasoning")
+
+
+def show_thought(stage: Stage) -> None:
+    """A reply that was thought about, with its reasoning opened."""
+    ask_thinker(stage)
+    stage.wait_until(lambda: not stage.window.live.all(), "the end of the reply")
+    transcript = stage.window.chat_page.transcript
+    reply = transcript._find_view(transcript.messages()[-1].id)
+    assert isinstance(reply, ReplyView)
+    reply.reasoning.line.click()
+    stage.wait(0.5)
+
+
+def ask_thinker(stage: Stage) -> None:
+    """Ask the model that thinks first, in a new conversation."""
+    stage.window.sidebar.new_requested.emit()
+    thinker = next(m for m in stage.app.library.list() if Path(m.path).name == THINKER)
+    stage.window.chat.choose_model(thinker.id)
+    stage.ask("What is the sum of the first n odd numbers?")
+    stage.wait_until(stage.window.live.all, "the reply")
+
+
 def use_slow_model(stage: Stage) -> None:
     """Talk with a model that writes for a while, in a new conversation."""
     stage.window.sidebar.new_requested.emit()
@@ -141,6 +190,71 @@ def show_finished(stage: Stage) -> None:
 def show_interrupted(stage: Stage) -> None:
     """A reply that a crash cut off."""
     stage.open_by_title(CUT_OFF)
+
+
+def show_stuck_engine(stage: Stage) -> None:
+    """A reply whose engine shows no sign of work any more."""
+    pid = begin_reply(stage)
+    os.kill(pid, signal.SIGSTOP)
+    bars = stage.window.chat_page.transcript.findChildren(OutcomeBar)
+    stage.wait_until(lambda: any(bar.isVisible() for bar in bars), "the word on it")
+    stage.wait(0.3)
+
+
+def show_gpu_out_of_memory(stage: Stage) -> None:
+    """A reply that ended with the graphics card's memory: its last words and its end, as told."""
+    pid = begin_reply(stage)
+    engine = stage.app.engine
+    assert isinstance(engine, ChildEngine)
+    assert engine._child is not None
+    engine._child._last_lines.append("CUDA error: out of memory")
+    os.kill(pid, signal.SIGABRT)
+    stage.wait_until(lambda: not stage.window.live.all(), "the end of the reply")
+    stage.wait(0.5)
+
+
+def begin_reply(stage: Stage) -> int:
+    """Ask and wait for some text; returns the engine's process."""
+    use_slow_model(stage)
+    stage.ask("What happens between my question and the first token?")
+    stage.wait_for_text(STREAMED)
+    pid = stage.app.engine.state.pid
+    assert pid is not None
+    return pid
+
+
+def show_context_too_long(stage: Stage) -> None:
+    """A chosen context that does not fit into memory, and the ways out."""
+    stage.window.sidebar.new_requested.emit()
+    stage.app.settings.set("engine.context_length", 1_048_576)
+    stage.app.settings.set("engine.kv_type", "f32")
+    large = next(model for model in stage.app.library.list() if Path(model.path).name == LARGE)
+    stage.window.chat.choose_model(large.id)
+    stage.wait_until(stage.window.chat_page.notice.isVisible, "the refusal")
+    stage.wait(0.3)
+
+
+def show_asleep(stage: Stage) -> None:
+    """A model that was put away because nobody asked."""
+    stage.open_by_title(SORTING)
+    load = stage.app.chat._make_load(stage.app.library.find("builtin/guide"))
+    options = msgspec.structs.replace(load.options, keeps_idle_s=0.2)
+    stage.app.engine.submit(msgspec.structs.replace(load, options=options))
+    stage.wait_until(lambda: stage.app.engine.state.asleep_id, "the model's sleep")
+    stage.wait(0.3)
+
+
+def show_inspector(stage: Stage) -> None:
+    """All that is in force for a conversation."""
+    stage.app.settings.set("replies.temperature", 0.7)
+    stage.app.settings.set("replies.dry_multiplier", 0.8)
+    stage.app.settings.set("replies.stop", "User:\nAssistant:")
+    stage.open_by_title(SORTING)
+    stage.window.inspector.show_sampling()
+    stage.window._set_inspector(True)
+    stage.wait(0.3)
+    scroll = stage.window.inspector.findChild(QScrollArea)
+    scroll.verticalScrollBar().setValue(10_000)
 
 
 def show_error(stage: Stage) -> None:
@@ -225,6 +339,26 @@ def show_installed(stage: Stage) -> None:
     stage.window.show_models("installed")
 
 
+def show_found(stage: Stage) -> None:
+    """What other apps have on this computer, below the installed models."""
+    stage.window.show_models("installed")
+    stage.wait_until(lambda: stage.window.found.findings, "a look around")
+    section = stage.models_page.installed.found
+    stage.wait_until(lambda: section.buttons, "what was found")
+    section.unusable_button.click()
+    stage.wait(0.6)
+    scroll = stage.models_page.installed.findChild(QScrollArea)
+    scroll.verticalScrollBar().setValue(scroll.verticalScrollBar().maximum())
+
+
+def show_import(stage: Stage) -> None:
+    """A model file was dropped on the window."""
+    stage.window.show_models("installed")
+    stage.models_page.offer_files([stage.home.parent / "Downloads" / DROPPED])
+    stage.wait_until(stage.models_page.installed.import_bar.isVisible, "the question")
+    stage.wait(0.6)
+
+
 def show_settings(stage: Stage) -> None:
     """The settings of replies."""
     stage.window.show_settings("replies")
@@ -295,15 +429,24 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "three-drafts-narrow": show_three_drafts_narrow,
     "two-conversations": show_two_conversations,
     "waits-for-other-model": show_waits_for_other_model,
+    "thinking": show_thinking,
+    "thought": show_thought,
     "finished": show_finished,
     "interrupted": show_interrupted,
     "error": show_error,
+    "stuck-engine": show_stuck_engine,
+    "gpu-out-of-memory": show_gpu_out_of_memory,
+    "context-too-long": show_context_too_long,
+    "model-asleep": show_asleep,
+    "inspector": show_inspector,
     "reading-a-long-prompt": show_reading,
     "full-context": show_full_context,
     "disk-full": show_disk_full,
     "long-conversation": show_long,
     "models-discover": show_discover,
     "models-installed": show_installed,
+    "models-found": show_found,
+    "models-import": show_import,
     "models-downloads": show_downloads,
     "models-offline": show_offline,
     "model-popup": show_popup,

@@ -163,10 +163,9 @@ class ModelChooser(QObject):
         if event.model_id != self._chat.model_id:
             return
         self._page.notice.set_surface("bad")
-        text = f"{event.message} {event.hint}".strip()
-        self._page.notice.show_notice(
-            text, self.tr("Choose another model"), self._list_ways_out(event)
-        )
+        ways = self._list_ways_out(event)
+        text = event.message if ways else f"{event.message} {event.hint}".strip()
+        self._page.notice.show_notice(text, self.tr("Choose another model"), ways)
 
     def _list_ways_out(self, event: LoadFailed) -> list[tuple[str, Callable[[], None]]]:
         """Buttons that load the model in a way that it may fit."""
