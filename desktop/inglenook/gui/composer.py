@@ -26,7 +26,7 @@ from inglenook.gui.theme import (
     TRANSCRIPT_PX,
     Theme,
 )
-from inglenook.gui.transcript.controls import Figure, Sentence, TextButton, paint_focus
+from inglenook.gui.transcript.controls import Figure, Sentence, SwitchButton, paint_focus
 from inglenook.gui.transcript.message_input import LENGTH_LIMIT, MessageInput
 from inglenook.gui.widgets import make_plain_tooltip
 
@@ -190,8 +190,7 @@ class Composer(QWidget):
         self.drafts_button = IconButton(
             self._theme, "columns", self.tr("Send for three drafts (Ctrl+Shift+Enter)"), self
         )
-        self.think_button = TextButton(self._theme, self.tr("Think"), self)
-        self.think_button.setCheckable(True)
+        self.think_button = SwitchButton(self._theme, self.tr("Think"), self)
         self.think_button.setAccessibleName(self.tr("Think before answering"))
         self.think_button.setToolTip(
             make_plain_tooltip(

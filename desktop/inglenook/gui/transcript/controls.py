@@ -158,6 +158,56 @@ class TextButton(QPushButton):
             paint_focus(painter, self._theme, area, RADIUS_CONTROL)
 
 
+class SwitchButton(QPushButton):
+    """A word with a small switch before it, whose knob stands at the right when it is on."""
+
+    def __init__(self, theme: Theme, text: str, parent: QWidget | None = None) -> None:
+        super().__init__(escape_mnemonic(text), parent)
+        self._theme = theme
+        self.setShortcut(QKeySequence())
+        self.setCheckable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+
+    def _track(self) -> QRectF:
+        width, height = self._theme.px(22), self._theme.px(12)
+        return QRectF(BUTTON_PAD, (self.height() - height) / 2, width, height)
+
+    @override
+    def sizeHint(self) -> QSize:
+        metrics = QFontMetrics(self._theme.font(SMALL_PX))
+        width = metrics.horizontalAdvance(self.text()) + self._theme.px(22 + 6)
+        return QSize(width + 2 * BUTTON_PAD, metrics.height() + 8)
+
+    @override
+    def minimumSizeHint(self) -> QSize:
+        return self.sizeHint()
+
+    @override
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colours, is_on, track = self._theme.colours, self.isChecked(), self._track()
+        painter.setPen(QPen(colours.colour("ember" if is_on else "quiet"), 1))
+        painter.setBrush(colours.colour("ember" if is_on else "raised"))
+        painter.drawRoundedRect(track, track.height() / 2, track.height() / 2)
+        radius = track.height() / 2 - self._theme.px(2.5)
+        middle = track.right() if is_on else track.left()
+        reach = -track.height() / 2 if is_on else track.height() / 2
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colours.colour("on_ember" if is_on else "quiet"))
+        painter.drawEllipse(QPointF(middle + reach, track.center().y()), radius, radius)
+        painter.setFont(self._theme.font(SMALL_PX))
+        painter.setPen(colours.colour("ink" if is_on or self.underMouse() else "quiet"))
+        words = self.rect().adjusted(round(track.right()) + self._theme.px(6), 0, 0, 0)
+        flags = int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
+        painter.drawText(words, flags, self.text().replace("&&", "&"))
+        if self.hasFocus():
+            area = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+            paint_focus(painter, self._theme, area, RADIUS_CONTROL)
+
+
 class ArrowButton(QPushButton):
     """A small arrow to the left or right, between the versions of a message."""
 

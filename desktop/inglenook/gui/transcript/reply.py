@@ -165,8 +165,9 @@ class ReplyView(QWidget):
         if not self.reasoning.isHidden():
             y = self.reasoning.fit(width)
             self.reasoning.setGeometry(0, 0, width, y)
-        body_height = self.body.fit(width)
-        top = y + px(6) if y and body_height > 1 else y
+        has_body = not y or bool(self.body.text)  # Nothing is said yet while it thinks.
+        body_height = self.body.fit(width) if has_body else 0
+        top = y + px(6) if y and has_body else y
         self.body.setGeometry(0, top, width, max(1, body_height))
         y = top + body_height
         for part, gap in ((self.live, 8), (self._outcome_bar, 12), (self.footer, 8)):
