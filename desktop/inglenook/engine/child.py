@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Final
 
+from inglenook.engine import gpu_faults
 from inglenook.engine.children import start_child
 from inglenook.engine.frames import BadFrameError, FrameReader, FrameWriter
-from inglenook.engine.gpu_faults import find_gpu_fault, read_last_words
 from inglenook.engine.protocol import (
     Command,
     CountTokens,
@@ -64,17 +64,14 @@ _KILLED: Final = {
     "restarted": "it was ended because it did not get on",
 }
 _HUNG: Final = frozenset({"hung", "deaf", "restarted"})
-_MESSAGES: Final = {
+_MESSAGES: Final[dict[str, str]] = {
     "model_changed": "The model file changed on the disk while it was in use.",
     "engine_hung": "The engine hung and was ended.",
-    "gpu_out_of_memory": "The graphics card ran out of memory.",
-    "gpu_lost": "The graphics card stopped working with the engine.",
+    **gpu_faults.MESSAGES,
 }
-_HINTS: Final = {
+_HINTS: Final[dict[str, str]] = {
     "model_changed": "Download the model again, or choose another one.",
-    "gpu_out_of_memory": "The text so far is kept. Go on without the graphics card, or close other "
-    "programs that use it and retry.",
-    "gpu_lost": "The text so far is kept, and can go on without the graphics card.",
+    **gpu_faults.HINTS,
 }
 
 
@@ -324,7 +321,7 @@ class Child:
         status = self._reap()
         if self._errors is not None:
             with contextlib.suppress(OSError):
-                self._last_lines.extend(read_last_words(self._errors))
+                self._last_lines.extend(gpu_faults.read_last_words(self._errors))
         self._close_errors()
         with self._lock:
             self._is_dead = True
@@ -360,7 +357,7 @@ class Child:
             cause = f"{_CAUSES.get(name, 'a signal ended it')} ({name})"
             code = "model_changed" if name == "SIGBUS" else code
             if name in _CRASHES:
-                code = find_gpu_fault(self._last_lines) or code
+                code = gpu_faults.find_gpu_fault(self._last_lines) or code
         else:
             cause = f"it ended with status {status}"
         return Death(

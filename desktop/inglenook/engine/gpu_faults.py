@@ -34,6 +34,17 @@ def read_last_words(errors: IO[bytes]) -> list[str]:
     return found[0].splitlines() if found is not None else []
 
 
+MESSAGES: Final[dict[str, str]] = {
+    "gpu_out_of_memory": "The graphics card ran out of memory.",
+    "gpu_lost": "The graphics card stopped working with the engine.",
+}
+HINTS: Final[dict[str, str]] = {
+    "gpu_out_of_memory": "The text so far is kept. Go on without the graphics card, or close other "
+    "programs that use it and retry.",
+    "gpu_lost": "The text so far is kept, and can go on without the graphics card.",
+}
+
+
 def find_gpu_fault(lines: Sequence[str]) -> GpuFault | None:
     """The fault that the lines tell of; None when they tell of none of a graphics card."""
     text = "\n".join(lines)

@@ -53,7 +53,7 @@ def count_free_bytes(root: Path = Path("/")) -> int:
 
 def _list_cgroup_rooms(root: Path) -> Iterator[int]:
     """What each control group above this process leaves; those of containers begin at their own."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             if controllers and "memory" not in controllers.split(","):

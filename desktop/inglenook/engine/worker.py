@@ -14,7 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from inglenook.base.errors import EngineError, ModelError, UserError
+from inglenook.engine import gpu_faults
 from inglenook.engine.constrained import Constrainer
 from inglenook.engine.embedding import (
     LIMIT_REQUESTS,
@@ -35,6 +38,7 @@ from inglenook.engine.protocol import (
     Embed,
     EngineReady,
     Event,
+    Failed,
     Finished,
     Generate,
     Load,
@@ -55,6 +59,7 @@ log = logging.getLogger(__name__)
 native_log = logging.getLogger("inglenook.engine.native")
 _REST_AFTER_S = 1.5
 """So long after the last step an idle moment is used to keep memory on the disk."""
+_N_LAST_ERRORS = 12
 _LEVELS = {"error": logging.INFO, "fatal": logging.ERROR}
 
 
@@ -96,6 +101,7 @@ class Worker:
         self._is_closed = False
         self._may_rest = False
         self._idle_since = time.monotonic()
+        self._last_errors: deque[str] = deque(maxlen=_N_LAST_ERRORS)
         self._thread = threading.Thread(target=self._serve, name="engine-worker", daemon=True)
 
     @property
@@ -342,13 +348,30 @@ class Worker:
             self._fail_load(command, error)
             return
         try:
-            session = Session(loaded, renderer, self._emit)
+            session = Session(loaded, renderer, self._tell_of_session)
         except BaseException:
             loaded.close()
             raise
         self._load_error = None
         self._session = session
         self._emit(session.facts)
+
+    def _tell_of_session(self, event: Event) -> None:
+        """Pass an event on; a step that failed on a graphics card says so."""
+        if isinstance(event, Failed) and event.code == "decode_failed":
+            event = self._name_gpu_fault(event)
+        self._emit(event)
+
+    def _name_gpu_fault(self, event: Failed) -> Failed:
+        session = self._session
+        if session is None or not session.facts.n_layers_gpu:
+            return event
+        fault = gpu_faults.find_gpu_fault(self._last_errors)
+        if fault is None:
+            return event
+        return msgspec.structs.replace(
+            event, code=fault, message=gpu_faults.MESSAGES[fault], hint=gpu_faults.HINTS[fault]
+        )
 
     def _fail_load(self, command: Load, error: UserError) -> None:
         self._load_error = ModelError(error.message, error.hint, code=error.code)
@@ -579,6 +602,8 @@ class Worker:
         journal = self._journal
         if journal is not None:
             journal.take(level, text)
+        if level in _LEVELS:
+            self._last_errors.append(text)
         native_log.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
 
 

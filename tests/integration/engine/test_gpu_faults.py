@@ -2,17 +2,21 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from inglenook.engine import child as child_module
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.gpu_faults import find_gpu_fault
+from inglenook.engine.llama import Batch, Decoded
+from inglenook.engine.local import LocalEngine
 from inglenook.engine.protocol import EngineDied, Failed, Finished, Loaded
 from support import scripted_host
 from support.recorder import Recorder, make_generate
 
-pytestmark = pytest.mark.logs("the engine died", "inglenook.engine.native")
+pytestmark = pytest.mark.logs("the engine died", "inglenook.engine.native", "a decode failed")
 
 
 @pytest.fixture
@@ -115,3 +119,31 @@ def test_a_kill_from_outside_blames_no_model(
 )
 def test_the_words_of_each_backend(line: str, fault: str | None) -> None:
     assert find_gpu_fault(["something before", line]) == fault
+
+
+def test_B13_a_step_that_fails_for_the_cards_memory_says_so(
+    recorder: Recorder, slow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some backends report instead of ending the process: the reply then ends by the same code."""
+    engine = LocalEngine(recorder)
+    try:
+        recorder.load(engine, slow)
+        engine.submit(make_generate("r", "the sea", max_tokens=None))
+        recorder.wait_for_text("r", 5)
+        worker = engine._worker
+        assert worker is not None
+        session = worker._session
+        assert session is not None
+        session.facts = msgspec.structs.replace(session.facts, n_layers_gpu=7)
+
+        def fail(_batch: Batch) -> Decoded:
+            worker._take_log("error", "ggml_gallocr: failed to allocate CUDA0 buffer of size 9")
+            return Decoded.FAILED
+
+        monkeypatch.setattr(session.loaded.context, "decode", fail)
+        end = recorder.wait_for_end("r")
+        assert isinstance(end, Failed)
+        assert end.code == "gpu_out_of_memory"
+        assert end.usage.output_tokens >= 5
+    finally:
+        engine.close()
