@@ -12,6 +12,7 @@ from PySide6.QtGui import QGuiApplication
 
 from inglenook.app import App
 from inglenook.base.errors import UserError
+from inglenook.base.settings import SettingChanged
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.tasks import Tasks
 from inglenook.models.events import ModelsChanged
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 PAUSE_MS: Final = 1000
 LEAST_S: Final = 5.0
 MAX_WATCHED: Final = 200
+FOLDERS: Final = "models.folders"
 
 
 class FoundModels(QObject):
@@ -95,7 +97,11 @@ class FoundModels(QObject):
             self._watcher.addPaths(new)
 
     def _on_event(self, event: object) -> None:
-        if isinstance(event, ModelsChanged) and self.findings is not None:
+        if isinstance(event, SettingChanged):
+            is_about_this = event.key == FOLDERS
+        else:
+            is_about_this = isinstance(event, ModelsChanged)
+        if is_about_this and self.findings is not None:
             self._pause.start(0)
 
     def _on_state_changed(self, state: Qt.ApplicationState) -> None:

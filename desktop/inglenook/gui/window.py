@@ -45,6 +45,7 @@ TITLE = "Inglenook"
 SIDEBAR_PX = 264
 INSPECTOR_PX = 296
 RESUME_AFTER_MS = 1500
+LOOK_AFTER_MS = 4000
 ZOOMS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5)
 
 
@@ -330,7 +331,7 @@ class MainWindow(QMainWindow):
     def _resume_downloads(self) -> None:
         """Once the window is up and the model is on its way: nobody waits for these."""
         self._tasks.run(self.app.resume_downloads, failed=lambda _: None)
-        self.found.look()
+        QTimer.singleShot(LOOK_AFTER_MS, self.found, self.found.look)
 
     def _on_event(self, event: object) -> None:
         if isinstance(event, SettingChanged) and event.key.startswith("appearance."):

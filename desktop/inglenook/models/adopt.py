@@ -112,8 +112,7 @@ class Neighbours:
         for place in self._places():
             listing = _FINDERS[place.app](place.folder)
             remarks += listing.remarks
-            if place.app != "folder" or listing.candidates:
-                folders.append(str(place.folder))
+            folders.append(str(place.folder))
             for candidate in listing.candidates:
                 if len(found) >= MAX_FOUND:
                     remarks.append(f"More than {MAX_FOUND:,} models were found; the rest is not.")

@@ -158,6 +158,8 @@ class Duplicates:
         seen: set[tuple[int, int]] = set()
         findings = self._neighbours.look()
         for model in self._library.list():
+            if model.origin == "builtin":
+                continue
             is_ours = model.origin in _OURS and _is_below(Path(model.path), self._models)
             copy = Copy(
                 id=model.id, name=model.name, path=model.path, app=model.source,

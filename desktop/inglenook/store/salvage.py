@@ -156,7 +156,9 @@ def _find_readable(source: sqlite3.Connection, name: str, start: int) -> int | N
 
 def _list_columns(source: sqlite3.Connection, table: Table) -> list[str]:
     """Name the table's columns that the damaged database has; those of later versions follow."""
-    there = {row[1] for row in source.execute(f"PRAGMA table_info({table.name})")}
+    there: set[str] = set()
+    with suppress(sqlite3.DatabaseError):  # no database at all: its rows tell
+        there = {row[1] for row in source.execute(f"PRAGMA table_info({table.name})")}
     return [column.name for column in table.columns if not there or column.name in there]
 
 

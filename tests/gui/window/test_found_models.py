@@ -114,6 +114,16 @@ def test_a_model_that_comes_or_goes_in_another_app_is_noticed(
     wait_until(lambda: len(page.installed.found.buttons) == 2)
 
 
+def test_a_folder_that_a_person_adds_is_looked_into(page: ModelsPage, tmp_path: Path) -> None:
+    folder = tmp_path / "shelf"
+    add_to_lm_studio(folder, "mine.gguf", make_model(100_000, 6))
+    page.add_folder(str(folder))
+    wait_until(lambda: len(page.installed.found.buttons) == 3)
+    assert page._app.settings.get("models.folders") == str(folder)
+    page.add_folder(str(folder))
+    wait_until(lambda: page._app.settings.get("models.folders") == str(folder))
+
+
 @pytest.mark.parametrize("way", ["in_place", "copy", "move"])
 def test_a_dropped_file_asks_in_place(page: ModelsPage, tmp_path: Path, way: str) -> None:
     path = tmp_path / "dropped.gguf"

@@ -3,19 +3,25 @@
 import json
 import os
 import shutil
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from inglenook.app import App, open_app
 from inglenook.base.errors import ModelError, StorageError
-from inglenook.base.paths import find_asset
+from inglenook.base.paths import Profile, find_asset
+from inglenook.base.records import ModelDefaults
 from inglenook.models.hashing import StoppedWorkError
 from inglenook.models.intake import Bringing, Intake
 from inglenook.models.splits import list_parts
+from inglenook.store.store import Store
+from inglenook.store.upgrade import make_database
 from support.models import make_model, make_parts
 from support.neighbours import add_to_hub_cache, add_to_lm_studio, add_to_ollama, hash_tree
 from support.tiny_gguf import write_tiny_gguf
@@ -153,6 +159,22 @@ def test_one_file_in_two_apps_is_found_once(app: App, person: Path) -> None:
     assert (found.app, found.path) == ("hugging_face", str(path))
     app.neighbours.adopt(found.id)
     assert app.neighbours.look().models == ()
+
+
+def test_C06_models_of_an_older_database_are_brought_on(profile: Profile) -> None:
+    make_database(profile.database, head=1)
+    with closing(sqlite3.connect(profile.database)) as connection, connection:
+        connection.execute(
+            "INSERT INTO models VALUES ('file:/x', 'X', '/x', 1, 'file', '[\"x\"]', '', 'x', '',"
+            " '', 'llama', 'Q8_0', 1, 1, 'mit', 1, NULL, '')"
+        )
+    store = Store.open(profile.database)
+    (model,) = store.list_models()
+    assert (model.aliases, model.source, model.notes) == (("x",), "", ())
+    assert model.defaults == ModelDefaults()
+    store.put_model(msgspec.structs.replace(model, source="jan", notes=("n",)))
+    assert store.list_models()[0].source == "jan"
+    store.close()
 
 
 # --- copies and moves ---

@@ -40,11 +40,13 @@ from inglenook.models.adopted.candidates import name_app
 class InstalledTab(QWidget):
     """One card for each model on this disk.
 
-    Signals: `model_chosen(model_id)`, `import_requested()`, `said(text, surface)` for the notice.
+    Signals: `model_chosen(model_id)`, `import_requested()`, `folder_requested()`,
+    `said(text, surface)` for the notice.
     """
 
     model_chosen = Signal(str)
     import_requested = Signal()
+    folder_requested = Signal()
     said = Signal(str, str)
 
     def __init__(
@@ -159,6 +161,10 @@ class InstalledTab(QWidget):
         button = make_button(self.tr("Import a file…"))
         button.clicked.connect(self.import_requested)
         row.addWidget(button)
+        folder = make_button(self.tr("Add a folder…"))
+        folder.setToolTip(self.tr("The models in it are found, and used where they lie."))
+        folder.clicked.connect(self.folder_requested)
+        row.addWidget(folder)
         hint = self.tr("or drop a .gguf file on the window")
         row.addWidget(make_label(hint, "small"))
         row.addStretch(1)

@@ -23,7 +23,8 @@ from inglenook.base.errors import UserError
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import SettingChanged
 from inglenook.gui.bridge import Bridge
-from inglenook.gui.found import FoundModels
+from inglenook.gui.formats import format_path
+from inglenook.gui.found import FOLDERS, FoundModels
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.models_page.discover import Discover
 from inglenook.gui.models_page.downloads_tab import DownloadsTab
@@ -161,6 +162,7 @@ class ModelsPage(QFrame):
         self.discover.model_chosen.connect(self.model_chosen)
         self.installed.model_chosen.connect(self.model_chosen)
         self.installed.import_requested.connect(self.choose_file)
+        self.installed.folder_requested.connect(self.choose_folder)
         self.installed.said.connect(self._say)
         self.transfers.changed.connect(self._update_counts)
         self.transfers.refused.connect(self._on_refused)
@@ -175,6 +177,32 @@ class ModelsPage(QFrame):
         dialog.setNameFilters([self.tr("GGUF models (*.gguf)"), self.tr("All files (*)")])
         dialog.fileSelected.connect(lambda name: self.offer_files([Path(name)]))
         dialog.open()
+
+    def choose_folder(self) -> None:
+        """Let the person name a folder whose models are found from now on."""
+        dialog = QFileDialog(self, self.tr("Add a folder with models"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.fileSelected.connect(self.add_folder)
+        dialog.open()
+
+    def add_folder(self, name: str) -> None:
+        """Look for models in a folder from now on; the setting `models.folders` lists it."""
+        settings = self._app.settings
+
+        def work() -> None:
+            folders = str(settings.get(FOLDERS)).splitlines()
+            settings.set(FOLDERS, "\n".join(dict.fromkeys((*folders, name))))
+
+        def done(_: None) -> None:
+            text = self.tr("The models in {name} are listed below as they are found.")
+            self._say(text.replace("{name}", format_path(name)), "bar")
+
+        failed = self._on_folder_refused
+        self._tasks.run(work, done, failed, owner=self, in_order=True)
+
+    def _on_folder_refused(self, error: UserError) -> None:
+        self._say(str(error), "bad")
 
     # --- what happens ---
 

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,8 @@ _NO_TEMPLATE: Final = (
     "Its file holds no chat template, and Ollama's is not used: replies may be poor."
 )
 _MAX_MEMORY_BYTES: Final = 32 << 20
+_REST_S: Final = 0.01
+"""After each header that was read anew: nobody waits for this, and others run in this process."""
 
 
 class FoundModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +92,7 @@ class HeaderMemory:
         if known is not None and stamp and known.stamp == stamp:
             return known
         facts = _read(candidate, stamp)
+        time.sleep(_REST_S)
         self._kept[key] = facts
         self._is_changed = True
         return facts
