@@ -140,6 +140,26 @@ def test_B01_the_engine_dies_and_the_window_goes_on(
         window.close_politely()
 
 
+def test_B02_a_stuck_engine_is_told_after_ten_seconds_and_stopped_by_one_click(
+    window_program: Program, desktop: Desktop, steady: Path
+) -> None:
+    use_model(window_program, steady, appearance__theme="light")
+    with desktop.open(window_program) as window, open_stored(window_program.database) as stored:
+        window.ask("what of a hang")
+        before = stored.wait_for_text("what of a hang", 60)
+        frozen_at = time.monotonic()
+        window.find_engine().send_signal(signal.SIGSTOP)
+        window.wait_for_bar(LIGHT.amber_tint)
+        assert time.monotonic() - frozen_at > 9
+        assert window.is_open()
+        window.press_continue(LIGHT.amber_tint)  # "Stop" stands at the end of the bar.
+        reply = stored.wait_for_status("what of a hang", "stopped")
+        assert reply.text.startswith(before.text)
+        window.ask("and on")
+        stored.wait_for_text("and on", 30)
+        window.close_politely()
+
+
 @pytest.mark.timeout(6000)
 def test_B06_G01_models_are_switched_and_the_window_is_closed_in_mid_reply(
     window_program: Program, desktop: Desktop, steady: Path, repeats: int

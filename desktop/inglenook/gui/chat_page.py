@@ -50,6 +50,7 @@ class ChatPage(QFrame):
         # A click on these would leave the keyboard in the transcript, where nobody can write.
         for begun in (
             self.transcript.continue_requested,
+            self.transcript.help_requested,
             self.transcript.retry_requested,
             self.transcript.drafts_requested,
             self.transcript.draft_kept,
