@@ -36,7 +36,7 @@ def list_models(common: Common) -> None:
             return
         rows = [("NAME", "SIZE", "QUANTISATION", "MODEL", "")]
         rows += [
-            (shorten(m), describe_size(m.size_bytes), m.quantisation, m.name, m.problem)
+            (shorten(m), describe_size(m.size_bytes), m.quantisation, m.name, describe_state(m))
             for m in models
         ]
         common.output.table(rows)
@@ -254,7 +254,11 @@ def find_model(app: "App", name: str) -> InstalledModel:
     Raises `ModelError`.
     """
     try:
-        return app.library.find(name)
+        model = app.library.find(name)
+        if model.source and model.problem:
+            # The app that keeps it may have another file for it by now.
+            app.neighbours.look()
+            model = app.library.find(name)
     except ModelError as error:
         if error.code != "unknown_model" or (found := app.neighbours.has(name)) is None:
             raise
@@ -263,6 +267,7 @@ def find_model(app: "App", name: str) -> InstalledModel:
             f"{name_app(found.app)} has it. Use it from there: inglenook adopt {found.name}",
             code=error.code,
         ) from error
+    return model
 
 
 def describe_progress(state: "DownloadState") -> str:
@@ -284,6 +289,12 @@ def describe_seconds(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def describe_state(model: InstalledModel) -> str:
+    """What is wrong with a model, else who keeps it."""
+    keeper = name_app(model.source) if model.source else ""
+    return model.problem or (f"kept by {keeper}" if keeper else "")
 
 
 def tell(output: Output, model: InstalledModel, verb: str) -> None:

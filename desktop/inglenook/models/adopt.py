@@ -93,8 +93,14 @@ class Neighbours:
         )
 
     def adopt_all(self) -> tuple[InstalledModel, ...]:
-        """Use everything that was found and can be used."""
-        return tuple(self._library.adopt(found) for found in self.look().models)
+        """Use everything that was found and can be used; what vanished meanwhile is left out."""
+        adopted = []
+        for found in self.look().models:
+            try:
+                adopted.append(self._library.adopt(found))
+            except ModelError as error:
+                log.info("a found model cannot be used after all (%s)", error.code)
+        return tuple(adopted)
 
     def has(self, name: str) -> FoundModel | None:
         """The found model of a name, for a hint; None when there is none."""

@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton, QWidget
 
 from inglenook.gui.dialogs import Question
 from inglenook.gui.models_page import ModelsPage
+from inglenook.gui.models_page.found_section import MAX_ROWS, ROWS_PER_STEP
 from inglenook.models.intake import Intake
 from support.models import make_model
 from support.neighbours import add_to_lm_studio, add_to_ollama, hash_tree
@@ -49,6 +51,10 @@ def list_texts(root: QWidget) -> list[str]:
     return [label.text() for label in root.findChildren(QLabel) if label.isVisible()]
 
 
+def list_buttons(root: QWidget) -> list[str]:
+    return [button.text() for button in root.findChildren(QPushButton)]
+
+
 def get_names(page: ModelsPage) -> list[str]:
     return [model.name for model in page._models.models]
 
@@ -83,6 +89,22 @@ def test_what_other_apps_have_is_listed_and_used_on_demand(page: ModelsPage, per
     found.buttons[0].click()
     wait_until(lambda: not found.card.isVisible())
     assert hash_tree(person) == before
+
+
+def test_many_models_come_a_few_at_a_time(page: ModelsPage, person: Path) -> None:
+    found = page.installed.found
+    findings = page._found.findings
+    assert findings is not None
+    page._found._is_looking = True  # No real look comes between.
+    (one, *_) = findings.models
+    many = tuple(msgspec.structs.replace(one, id=f"ollama:m{i}", name=f"m{i}") for i in range(1000))
+    page._found.findings = msgspec.structs.replace(findings, models=many)
+    page._found.changed.emit()
+    assert len(found.buttons) == ROWS_PER_STEP
+    wait_until(lambda: any(text == "960 more" for text in list_buttons(found)))
+    assert len(found.buttons) == MAX_ROWS
+    next(b for b in found.findChildren(QPushButton) if b.text() == "960 more").click()
+    wait_until(lambda: len(found.buttons) == 2 * MAX_ROWS)
 
 
 def test_use_all_and_forget_one(page: ModelsPage, person: Path) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QFont, QFontMetrics
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from inglenook.app import App
@@ -12,7 +13,7 @@ from inglenook.base.errors import UserError
 from inglenook.base.records import InstalledModel
 from inglenook.gui.formats import format_bytes, format_licence
 from inglenook.gui.found import FoundModels
-from inglenook.gui.models_page.fit_pill import make_fit_pill
+from inglenook.gui.models_page.fit_pill import count_gpu_bytes, make_fit_pill
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import (
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_ROWS: Final = 40
 """Rows that are made at first; the others wait behind a button."""
+ROWS_PER_STEP: Final = 4
+"""Rows made at one go, so that no step blocks the window for long."""
 MAX_NAME_PX: Final = 300
 
 
@@ -58,7 +61,14 @@ class FoundSection(QWidget):
         self._tasks = tasks
         self._found = found
         self._machine = Machine(0)
-        self._shows_all = False
+        self._n_shown = MAX_ROWS
+        self._n_more = 0
+        self._name_px = 0
+        self._waiting: list[FoundModel] = []
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._make_some)
         self._shows_unusable = False
         self.buttons: list[QPushButton] = []
         self.setAccessibleName(self.tr("Found on this computer"))
@@ -81,11 +91,13 @@ class FoundSection(QWidget):
         column.addLayout(self._unusable)
         self.hide()
         found.changed.connect(self.show_findings)
-        self._tasks.run(find_machine, self._on_machine, owner=self)
+        gpu_bytes = count_gpu_bytes(app)
+        self._tasks.run(lambda: find_machine(gpu_bytes), self._on_machine, owner=self)
 
     def show_findings(self) -> None:
         """Make the rows anew."""
         findings = self._found.findings
+        self._timer.stop()
         clear_layout(self._rows)
         clear_layout(self._unusable)
         self.buttons.clear()
@@ -93,20 +105,12 @@ class FoundSection(QWidget):
         self.setVisible(is_anything)
         if findings is None or not is_anything:
             return
-        shown = findings.models if self._shows_all else findings.models[:MAX_ROWS]
-        names = [ElidedLabel(model.name, "strong") for model in shown]
-        for name in names:
-            name.ensurePolished()
-        width = min(
-            self._theme.px(MAX_NAME_PX), max((n.sizeHint().width() for n in names), default=0)
-        )
-        for i, (name, model) in enumerate(zip(names, shown, strict=True)):
-            if i:
-                self._rows.addWidget(make_line())
-            name.setFixedWidth(width)
-            self._rows.addWidget(self._make_row(name, model))
-        if n_more := len(findings.models) - len(shown):
-            self._add_more(n_more)
+        self._waiting = list(findings.models[: self._n_shown])
+        metrics = QFontMetrics(self._theme.font(weight=QFont.Weight.DemiBold))
+        widest = max((metrics.horizontalAdvance(m.name) for m in self._waiting), default=0)
+        self._name_px = min(self._theme.px(MAX_NAME_PX), widest + 4)
+        self._n_more = len(findings.models) - len(self._waiting)
+        self._make_some()
         self.card.setVisible(bool(findings.models))
         self.use_all.setVisible(len(findings.models) > 1)
         self._show_unusable(findings)
@@ -124,7 +128,20 @@ class FoundSection(QWidget):
         row.addWidget(self.use_all)
         return row
 
-    def _make_row(self, name: ElidedLabel, model: "FoundModel") -> QWidget:
+    def _make_some(self) -> None:
+        """Make a few rows; the window lives on between them."""
+        for _ in range(min(ROWS_PER_STEP, len(self._waiting))):
+            if self._rows.count():
+                self._rows.addWidget(make_line())
+            self._rows.addWidget(self._make_row(self._waiting.pop(0)))
+        if self._waiting:
+            self._timer.start()
+        elif self._n_more:
+            self._add_more(self._n_more)
+
+    def _make_row(self, model: "FoundModel") -> QWidget:
+        name = ElidedLabel(model.name, "strong")
+        name.setFixedWidth(self._name_px)
         widget = QWidget()
         row = QHBoxLayout(widget)
         row.setContentsMargins(0, 8, 0, 8)
@@ -158,11 +175,11 @@ class FoundSection(QWidget):
 
     def _add_more(self, n_more: int) -> None:
         more = make_button(self.tr("{n} more").replace("{n}", f"{n_more:,}"), "link")
-        more.clicked.connect(self._show_all)
+        more.clicked.connect(self._show_more)
         self._rows.addWidget(more, 0, Qt.AlignmentFlag.AlignLeft)
 
-    def _show_all(self) -> None:
-        self._shows_all = True
+    def _show_more(self) -> None:
+        self._n_shown += MAX_ROWS
         self.show_findings()
 
     def _show_unusable(self, findings: "Findings") -> None:
