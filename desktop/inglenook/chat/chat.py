@@ -374,9 +374,13 @@ class Chat:
     def _take_end(self, event: object) -> None:
         """Let an answer be read again without the reasoning before it, while a person reads it.
 
-        The next prompt will not hold the reasoning, so what is in memory ends where it begins.
+        The next prompt will hold neither the reasoning nor marks that say that there is none, so
+        what is in memory is of use up to there.
         """
-        if isinstance(event, MessageFinished) and event.message.reasoning:
+        loaded = self._engine.state.loaded
+        if not isinstance(event, MessageFinished) or event.message.status != "complete":
+            return
+        if event.message.reasoning or (loaded is not None and loaded.reasoning != "none"):
             with suppress(StorageError):
                 self.read_ahead(event.message.conversation_id, "")
 

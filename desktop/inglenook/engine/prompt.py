@@ -16,7 +16,7 @@ Used on the host's prompt thread; rendering happens in the renderer process.
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from inglenook.base.errors import EngineError
@@ -58,12 +58,14 @@ type Messages = Sequence[PromptMessage]
 class Prompt:
     """A prompt's tokens, and what the reply's first token belongs to.
 
-    `n_reasoning` counts the tokens of reasoning that a continued reply holds already.
+    `n_reasoning` counts the tokens of reasoning that a continued reply holds already. The first
+    `n_lasting` tokens are those that the conversation's next prompt will hold, too.
     """
 
     tokens: list[int]
     begins: Begins = "unknown"
     n_reasoning: int = 0
+    n_lasting: int = 0
 
 
 class PromptMaker:
@@ -100,9 +102,9 @@ class PromptMaker:
         cleaned = [_clean(m) for m in messages]
         variables = self.reasoning.choose_variables(thinks)
         if not continue_last:
-            tokens, end = self._make(cleaned, None, variables, add_generation_prompt=True)
+            prompt = self._make(cleaned, None, variables, add_generation_prompt=True)
             # Reasoning that the prompt has closed may come all the same, and is none of the answer.
-            return Prompt(tokens, "reasoning" if end == "reasoning" else "unknown")
+            return replace(prompt, begins="unknown") if prompt.begins == "answer" else prompt
         return self._make_continued(cleaned[:-1], cleaned[-1], variables)
 
     def _make_continued(
@@ -110,19 +112,19 @@ class PromptMaker:
     ) -> Prompt:
         """The prompt of a reply that goes on where it was, in its reasoning or in its answer."""
         reasoning = self.reasoning
-        tokens, end = self._make(before, reply, variables, add_generation_prompt=True)
-        if reply.reasoning and end == "answer":
+        prompt = self._make(before, reply, variables, add_generation_prompt=True)
+        if reply.reasoning and prompt.begins == "answer":
             # It was begun with reasoning, and so it goes on.
-            tokens, _ = self._make(before, reply, reasoning.on, add_generation_prompt=True)
+            prompt = self._make(before, reply, reasoning.on, add_generation_prompt=True)
         if reply.content or not reply.reasoning or reasoning.family is None:
-            return Prompt(tokens, "answer" if reply.content else "unknown")
-        return Prompt(tokens, "reasoning", len(self._tokenize_later(reply.reasoning)))
+            return Prompt(prompt.tokens, "answer" if reply.content else "unknown")
+        return Prompt(prompt.tokens, "reasoning", len(self._tokenize_later(reply.reasoning)))
 
     def make_beginning(self, messages: Messages, *, thinks: bool | None = None) -> list[int]:
         """The tokens with which a prompt of these and later messages begins, or nearly."""
         variables = self.reasoning.choose_variables(thinks)
         cleaned = [_clean(m) for m in messages]
-        return self._make(cleaned, None, variables, add_generation_prompt=False)[0]
+        return self._make(cleaned, None, variables, add_generation_prompt=False).tokens
 
     def make_ahead(self, messages: Messages, *, thinks: bool | None = None) -> list[int]:
         """The tokens worth reading before anything is asked.
@@ -146,18 +148,18 @@ class PromptMaker:
         variables: Variables,
         *,
         add_generation_prompt: bool,
-    ) -> tuple[list[int], Begins]:
+    ) -> Prompt:
         """Render and tokenise, with what `reply` holds so far at the end.
 
-        Also tells how the render ended, before that.
+        What the prompt begins is told as it is before that.
         """
-        end: Begins = "unknown"
+        rendered = ""
 
         def tokenize(change: Callable[[str], str], mark: str) -> list[int]:
-            nonlocal end
+            nonlocal rendered
             changed = [_change(m, change) for m in messages]
             text = self._render(changed, variables, add_generation_prompt=add_generation_prompt)
-            end = self.reasoning.judge_end(text)
+            rendered = text
             if reply is not None:
                 text += self.reasoning.join_reply(
                     text, change(reply.reasoning), change(reply.content)
@@ -169,12 +171,18 @@ class PromptMaker:
         if reply is not None:
             said += [reply.reasoning, reply.content]
         if not self._may_spell_controls(said):
-            return tokenize(str, mark), end
-        tokens = tokenize(lambda text: _break_matches(self._control_pattern, text, mark), mark)
-        harmless = tokenize(lambda text: "x" if text.strip() else text, mark)
-        if self._list_controls(tokens) == self._list_controls(harmless):
-            return tokens, end
-        return tokenize(lambda text: _break_matches(self._first_pattern, text, mark), mark), end
+            tokens = tokenize(str, mark)
+        else:
+            tokens = tokenize(lambda text: _break_matches(self._control_pattern, text, mark), mark)
+            harmless = tokenize(lambda text: "x" if text.strip() else text, mark)
+            if self._list_controls(tokens) != self._list_controls(harmless):
+                tokens = tokenize(
+                    lambda text: _break_matches(self._first_pattern, text, mark), mark
+                )
+        n_marks = len(self._tokenize_later(self.reasoning.find_end(rendered)))
+        # The token before the marks may be written otherwise when something else follows.
+        n_lasting = len(tokens) - n_marks - 1 if n_marks and reply is None else 0
+        return Prompt(tokens, self.reasoning.judge_end(rendered), n_lasting=n_lasting)
 
     def _may_spell_controls(self, texts: Sequence[str]) -> bool:
         return any(letter in text for letter in self._first_letters for text in texts)

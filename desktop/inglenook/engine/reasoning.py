@@ -90,7 +90,7 @@ _SPELLED: Final = (
     ("<|channel>thought", _GEMMA),
     ("[BEGIN FINAL RESPONSE]", _FINAL_RESPONSE),
 )
-_TAG: Final = re.compile(r"</((?:[\w.-]+:)?think(?:ing)?(?::[\w.-]+)?)>")
+_TAG: Final = re.compile(r"</?((?:[\w.-]+:)?think(?:ing)?(?::[\w.-]+)?)>")
 _RESPONSE: Final = "<response></response>"
 
 _SWITCHES: Final[tuple[tuple[str, bool | int | str, bool | int | str], ...]] = (
@@ -135,6 +135,14 @@ class Reasoning:
         if self.family is not None and end.endswith(self.family.closings):
             return "answer"
         return "unknown"
+
+    def find_end(self, prompt: str) -> str:
+        """The marks at a rendered prompt's end, which a later prompt will not hold there."""
+        if self.family is None or self.judge_end(prompt) == "unknown":
+            return ""
+        opening, closing = map(re.escape, (self.family.openings[0], self.family.closings[0]))
+        found = re.search(rf"(?:{opening}\s*)?(?:{closing}\s*)?$", prompt)
+        return found[0] if found is not None else ""
 
     def join_reply(self, prompt: str, thought: str, said: str) -> str:
         """What follows a rendered prompt when a reply goes on: what it holds, with its marks."""

@@ -269,8 +269,9 @@ class Scheduler:
             n_tokens = min(n_pending, budget, batch.capacity - batch.n_tokens)
             if n_tokens <= 0:
                 break
-            if n_tokens == n_pending and not self._slots.can_cut:
-                n_tokens -= 1  # The state before the last token is one to go back to.
+            if not self._slots.can_cut:
+                ends = (at - slot.n_past for at in run.checkpoints if at > slot.n_past)
+                n_tokens = min([n_tokens, *ends])
             index = self._add_prompt(run, slot, n_tokens, is_last=n_tokens == n_pending)
             if n_tokens == n_pending:
                 sampled.append((run, index))
@@ -327,7 +328,7 @@ class Scheduler:
         for run, n_tokens in read:
             if run.slot is not None:
                 run.slot.n_past += n_tokens
-                if run.slot.n_past == run.n_prompt - 1:
+                if run.slot.n_past in run.checkpoints:
                     self._slots.keep_checkpoint(run.slot)
                 if not run.n_output:
                     self._tell_prefill(run)

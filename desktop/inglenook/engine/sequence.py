@@ -57,6 +57,8 @@ class Run:
     clock: Clock
     closing: tuple[int, ...] = ()
     """The tokens that end its reasoning when they have to be put there."""
+    n_lasting: int = 0
+    """So many tokens the next prompt of the conversation will begin with, too; 0: all."""
     n_prompt: int = 0
     n_cached: int = 0
     n_output: int = 0
@@ -96,6 +98,11 @@ class Run:
         if budget is None or stream.part != "reasoning" or stream.n_reasoning < budget:
             return ()
         return self.closing if stream.is_between_characters else ()
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        """Where in its prompt the state is one to go back to, in tokens from its beginning."""
+        return (self.n_lasting, self.n_prompt - 1)
 
     def count_token(self, now: float) -> None:
         """One more token was drawn."""

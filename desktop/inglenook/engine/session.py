@@ -171,6 +171,7 @@ class Session:
                 n_ctx=context.n_ctx,
                 clock=pending.clock,
                 closing=self.maker.reasoning.closing_tokens,
+                n_lasting=prompt.n_lasting,
             )
         )
 

@@ -16,6 +16,7 @@ from inglenook.engine.protocol import (
     ReadAhead,
 )
 from support.recorder import Recorder, make_generate
+from support.tiny_gguf import CHATML
 
 KINDS = ("mamba", "gemma3")
 LONG = "the fire in the inglenook burns low and the sea sings on the road " * 4
@@ -141,3 +142,23 @@ def test_history_is_read_ahead_and_a_draft_is_not(
     end = recorder.ask(local, "r", turns, max_tokens=20)
     assert end.usage.cached_tokens > end.usage.prompt_tokens * 0.8
     check_against_fresh(recorder, odd, "r", turns)
+
+
+OPENS = CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+
+
+def test_a_prompt_that_opens_reasoning_is_gone_back_to_before_that(
+    local: LocalEngine, recorder: Recorder, make_model: Callable[..., Path]
+) -> None:
+    """The next prompt holds the answer alone, right where the reasoning was opened."""
+    for kind in KINDS:
+        path = make_model(f"{kind}.gguf", architecture=kind, template=OPENS, scale=0.1)
+        loaded = recorder.load(local, path)
+        assert isinstance(loaded, Loaded)
+        assert loaded.reasoning == "always"
+        turns = [("user", LONG)]
+        first = recorder.ask(local, f"{kind}1", turns, max_tokens=30)
+        turns += [("assistant", "the sea"), ("user", "and the road?")]
+        second = recorder.ask(local, f"{kind}2", turns, max_tokens=20)
+        assert second.usage.cached_tokens >= first.usage.prompt_tokens - 12
+        check_against_fresh(recorder, path, f"{kind}2", turns)
