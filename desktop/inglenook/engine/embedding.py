@@ -34,13 +34,13 @@ LIMIT_TOKENS: Final = 2048
 """Tokens of one text, less where the model's context is shorter: memory is taken for so many."""
 _LIMIT_TOKEN_BYTES: Final = 64
 _MAX_CHUNK: Final = 128
-_MIN_CHUNK: Final = 4
-_FIRST_CHUNK: Final = 8
+_MIN_CHUNK_ALONE: Final = 32
+_MIN_CHUNK_SHARED: Final = 4
 _MAX_SEQUENCES: Final = 16
-_STEP_ALONE_S: Final = 0.2
-_STEP_SHARED_S: Final = 0.12
-"""How long a step may last: alone, and while replies wait for it."""
-_REPLIES_SHARE: Final = 4.0
+_STEP_ALONE_S: Final = 1.0
+_STEP_SHARED_S: Final = 0.2
+"""How long a step may last: alone, when a reply can break it off, and while replies wait for it."""
+_REPLIES_SHARE: Final = 3.0
 """So many times as long replies have the worker, before vectors get another step."""
 
 
@@ -112,6 +112,7 @@ class Embedder:
         self._requests: deque[_Request] = deque()
         self._tps = 0.0
         self._rests_until = 0.0
+        self._is_long = False
 
     @property
     def has_work(self) -> bool:
@@ -137,6 +138,17 @@ class Embedder:
         while self._requests:
             self._emit(make_failure(self._requests.popleft().request_id, error))
 
+    def interrupt(self) -> None:
+        """Break off a step that no reply was waiting for when it began. Any thread."""
+        context = self._context
+        if context is not None and self._is_long:
+            context.interrupt()
+
+    def allow(self) -> None:
+        """Take back an `interrupt`."""
+        if self._context is not None:
+            self._context.allow()
+
     def close(self) -> None:
         """Free the context; no request is left."""
         if self._context is not None:
@@ -149,12 +161,17 @@ class Embedder:
         try:
             context = self._open()
             started = time.monotonic()
+            self._is_long = not is_shared
             n_tokens = self._read_some(context, request, is_shared=is_shared)
         except (NativeError, EngineError) as error:
             self._requests.popleft()
             if self._context is not None:
                 self._context.clear()
             self._emit(make_failure(request.request_id, _explain(error)))
+            return
+        finally:
+            self._is_long = False
+        if not n_tokens:
             return
         took_s = time.monotonic() - started
         self._tps = n_tokens / took_s if took_s > 0.0 else self._tps
@@ -195,7 +212,7 @@ class Embedder:
         return self._context
 
     def _read_some(self, context: Context, request: _Request, *, is_shared: bool) -> int:
-        """Read the next piece of a long text, or several short ones at once."""
+        """Read the next piece of a long text, or several short ones at once; 0 if broken off."""
         budget = self._choose_budget(context, is_shared=is_shared)
         first = request.texts[len(request.vectors)]
         if request.n_read or len(first) > budget:
@@ -209,7 +226,9 @@ class Embedder:
             for position, token in enumerate(text):
                 batch.add(token, position, len(texts), wants_logits=True)
             texts.append(text)
-        self._decode(context)
+        if not self._decode(context):
+            context.clear()
+            return 0
         for seq_id in range(len(texts)):
             request.vectors.append(_normalise(context.read_pooled(seq_id)))
         context.clear()
@@ -221,7 +240,12 @@ class Embedder:
         batch.clear()
         for i, token in enumerate(piece):
             batch.add(token, start + i, 0, wants_logits=True)
-        self._decode(context)
+        if not self._decode(context):
+            # Recurrent memory may be beyond what can be taken back: the text is read anew.
+            if self._model.is_recurrent or not context.remove(0, start):
+                context.clear()
+                request.n_read = 0
+            return 0
         request.n_read += len(piece)
         pooled = context.read_pooled(0)
         if not context.pools_by_mean:
@@ -239,16 +263,18 @@ class Embedder:
             context.clear()
         return len(piece)
 
-    def _decode(self, context: Context) -> None:
-        if context.decode(self._batch) is not Decoded.DONE:
+    def _decode(self, context: Context) -> bool:
+        """Whether the batch was read; False where it was broken off."""
+        outcome = context.decode(self._batch)
+        if outcome not in {Decoded.DONE, Decoded.INTERRUPTED}:
             raise NativeError("decode for a vector")
+        return outcome is Decoded.DONE
 
     def _choose_budget(self, context: Context, *, is_shared: bool) -> int:
         """How many tokens a step may read, by the speed measured so far."""
-        if not self._tps:
-            return _FIRST_CHUNK
+        least = _MIN_CHUNK_SHARED if is_shared else _MIN_CHUNK_ALONE
         step_s = _STEP_SHARED_S if is_shared else _STEP_ALONE_S
-        return max(_MIN_CHUNK, min(context.n_ubatch, int(self._tps * step_s)))
+        return min(context.n_ubatch, max(least, int(self._tps * step_s)))
 
 
 def make_failure(request_id: str, error: EngineError) -> EmbedFailed:

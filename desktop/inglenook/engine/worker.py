@@ -166,6 +166,8 @@ class Worker:
         session = self._session
         if session is None:
             return
+        if isinstance(command, Generate | Load | Unload | Shutdown):
+            session.embedder.interrupt()  # So do vectors: what was read of a text is kept.
         if isinstance(command, Generate | ReadAhead) and session.scheduler.is_reading_ahead:
             session.loaded.context.interrupt()  # What is read ahead makes way.
         ends_all = isinstance(command, Unload | Shutdown) or (
@@ -203,6 +205,7 @@ class Worker:
             session = self._session
             if session is not None:
                 session.loaded.context.allow()
+                session.embedder.allow()
             is_busy = session is not None and (
                 session.scheduler.has_work or session.embedder.has_work
             )

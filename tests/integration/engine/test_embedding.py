@@ -164,6 +164,26 @@ def test_replies_go_first_and_vectors_get_their_turn(
     assert len(recorder.read_text("r")) > 0
 
 
+@pytest.mark.parametrize("architecture", ["llama", "mamba"])
+def test_a_vector_whose_reading_is_broken_off_is_the_same(
+    local: LocalEngine, recorder: Recorder, tmp_path: Path, architecture: Architecture
+) -> None:
+    path = write_tiny_gguf(
+        tmp_path / "m.gguf", architecture=architecture, n_layers=6, n_embd=256, n_ctx=2048
+    )
+    recorder.load(local, path)
+    texts = ["the long road home while the kettle sings " * n for n in (30, 2, 25)]
+    undisturbed = _read(_embed(local, recorder, "undisturbed", texts))
+    local.submit(Embed(request_id="disturbed", texts=tuple(texts)))
+    for i in range(8):
+        time.sleep(0.02)
+        recorder.ask(local, f"r{i}", "Go.", max_tokens=2)
+    for one, two in zip(undisturbed, _read(_wait(recorder, "disturbed")), strict=True):
+        assert _compare(one, two) > 0.9999
+    for i in range(8):
+        assert isinstance(recorder.wait_for_end(f"r{i}"), Finished)
+
+
 def test_vectors_are_given_up_when_the_model_goes(
     local: LocalEngine, recorder: Recorder, slow: Path, tiny: Path
 ) -> None:
