@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from inglenook.base.paths import find_asset
 from support.models import make_model
 from support.neighbours import add_to_lm_studio, add_to_ollama, hash_tree
-from support.program import Program
+from support.program import EXECUTABLE, Program
 
 
 @pytest.fixture
@@ -44,6 +45,25 @@ def test_models_of_other_apps_are_found_used_and_forgotten(tmp_path: Path, perso
     assert "stays with Ollama" in program.run("rm", "llama3:8b").out
     assert program.run("adopt", "nothing").code == 3
     assert hash_tree(person) == before
+
+
+def test_run_offers_what_another_app_has(tmp_path: Path, person: Path) -> None:
+    program = Program(tmp_path / "home", HOME=str(person))
+    terminal = pexpect.spawn(
+        str(EXECUTABLE),
+        ["run", "llama3:8b", "--home", str(program.home)],
+        env=program.env,
+        encoding="utf-8",
+        timeout=60,
+    )
+    try:
+        terminal.expect_exact("Ollama has llama3:8b: 2.4 MB.")
+        terminal.expect_exact("Use it from there?")
+        terminal.sendline("")
+        terminal.expect_exact("llama3:8b. /help")
+    finally:
+        terminal.close(force=True)
+    assert [m["source"] for m in program.run("list", "--json").read_json()] == ["", "ollama"]
 
 
 def test_copies_moves_and_duplicates(tmp_path: Path, person: Path) -> None:

@@ -19,6 +19,7 @@ from inglenook.cli.models import download, find_model
 from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
 from inglenook.cli.settings import add_set_option, apply_assignments
+from inglenook.models.adopted.candidates import name_app
 
 if TYPE_CHECKING:
     from inglenook.app import App
@@ -62,12 +63,20 @@ def run(
 
 
 def find_or_fetch(app: "App", output: Output, name: str) -> InstalledModel:
-    """Find a model; where a person can be asked, offer to download one of the catalogue."""
+    """Find a model; where a person can be asked, offer another app's, or one of the catalogue."""
     try:
         return find_model(app, name)
     except ModelError as error:
-        entry = app.catalogue.find(name) if error.code == "unknown_model" else None
-        if entry is None or output.is_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        is_asked = not output.is_json and sys.stdin.isatty() and sys.stderr.isatty()
+        if error.code != "unknown_model" or not is_asked:
+            raise
+        if (found := app.neighbours.has(name)) is not None:
+            output.note(
+                f"{name_app(found.app)} has {found.name}: {describe_size(found.size_bytes)}."
+            )
+            if click.confirm("Use it from there?", default=True, err=True):
+                return app.neighbours.adopt(found.id)
+        if (entry := app.catalogue.find(name)) is None:
             raise
     size = describe_size(entry.recommended.size_bytes)
     output.note(f"{entry.name} is not on this disk yet: {size}, {entry.licence}.")
