@@ -17,7 +17,7 @@ from inglenook.base.errors import EngineError, ModelError, StorageError, UserErr
 from inglenook.chat.events import MessageFinished, NotSaved
 from inglenook.chat.options import ReplyOptions
 from inglenook.cli.output import Output
-from inglenook.engine.protocol import Failed, Finished, LoadFailed, Loading, Text
+from inglenook.engine.protocol import Failed, Finished, Loaded, LoadFailed, Loading, Stuck, Text
 from inglenook.store.records import Message
 
 if TYPE_CHECKING:
@@ -43,7 +43,14 @@ class Thought:
     text: str
 
 
-type Shown = str | Thought | Progress
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A sentence beside the reply: where the model runs, that the engine does not get on."""
+
+    text: str
+
+
+type Shown = str | Thought | Progress | Remark
 
 
 class TerminalConversation:
@@ -59,6 +66,7 @@ class TerminalConversation:
         self.last: Message | None = None
         self.run_id: str | None = None
         self.was_stopped = False
+        self._told_note = ""
         self._later: dict[str, deque[object]] = {}
         """What came of further drafts while another one was shown."""
 
@@ -137,6 +145,8 @@ class TerminalConversation:
             match event:
                 case Loading():
                     yield Progress(event.fraction)
+                case Loaded() | Stuck():
+                    yield from self._remark_on(event)
                 case LoadFailed():
                     failure = ModelError(event.message, event.hint, code=event.code)
                 case Text() if event.run_id == self.run_id:
@@ -156,6 +166,19 @@ class TerminalConversation:
                     pass
         if failure is not None:
             raise failure
+
+    def _remark_on(self, event: Loaded | Stuck) -> Iterator[Shown]:
+        match event:
+            case Loaded() if event.placement_note not in {"", self._told_note}:
+                self._told_note = event.placement_note
+                yield Remark(event.placement_note)
+            case Stuck() if self.run_id in event.run_ids and event.silent_s > 0:
+                yield Remark(
+                    f"No progress for {event.silent_s:.0f} seconds: the engine may be stuck. "
+                    "Ctrl+C stops the reply."
+                )
+            case _:
+                pass
 
     def _forget_events(self) -> None:
         """What came before a reply was asked for, such as a load ahead of it, is no news."""
@@ -220,6 +243,9 @@ def show_reply(
             for part in begin():
                 if isinstance(part, Progress):
                     output.progress(f"Loading the model, {part.fraction:.0%}")
+                elif isinstance(part, Remark):
+                    output.progress("")
+                    output.note(part.text if last.endswith("\n") else f"\n{part.text}")
                 elif isinstance(part, Thought):
                     thinking.take(part.text)
                 elif not output.is_json:

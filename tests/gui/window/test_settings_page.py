@@ -5,10 +5,18 @@ from PySide6.QtTest import QTest
 
 from inglenook.base.errors import StorageError
 from inglenook.base.settings import SETTINGS
+from inglenook.engine.protocol import Load, Unload
 from inglenook.gui.dialogs import Question
 from inglenook.gui.settings_page import SettingsPage
 from inglenook.gui.settings_page.page import SECTIONS
-from inglenook.gui.settings_page.rows import ChoiceRow, NumberRow, SwitchRow, TextRow
+from inglenook.gui.settings_page.rows import (
+    ChoiceRow,
+    FilesRow,
+    ListRow,
+    NumberRow,
+    SwitchRow,
+    TextRow,
+)
 from support.window import WindowKit, wait_until
 
 
@@ -155,3 +163,72 @@ def test_the_model_for_new_conversations_is_one_of_the_installed(
 ) -> None:
     row = page.rows["models.default"]
     wait_until(lambda: row.read_value() == "builtin/guide")
+
+
+def test_rare_settings_stand_below_a_fold_that_counts_what_was_chosen(
+    kit: WindowKit, page: SettingsPage
+) -> None:
+    kit.window.show_settings("engine")
+    fold = page.folds["engine"]
+    row = page.rows["engine.kv_type"]
+    assert not row.isVisible()
+    fold.button.click()
+    wait_until(row.isVisible)
+    assert isinstance(row, ListRow)
+    row.field.setCurrentIndex(row.field.findData("q8_0"))
+    row.field.activated.emit(row.field.currentIndex())
+    wait_until(lambda: kit.app.settings.get("engine.kv_type") == "q8_0")
+    wait_until(lambda: "1 changed" in fold.button.accessibleName())
+    wait_until(row.reset_button.isVisible)
+    row.reset_button.click()
+    wait_until(lambda: not kit.app.settings.is_chosen("engine.kv_type"))
+    wait_until(lambda: not row.reset_button.isVisible())
+
+
+def test_what_automatic_chose_is_told_and_a_change_waits_for_the_load(
+    kit: WindowKit, page: SettingsPage
+) -> None:
+    wait_until(lambda: kit.app.engine.state.loaded is not None)
+    kit.window.show_settings("engine")
+    row = number(page, "engine.context_length")
+    bar = page.reload_bar
+    assert bar is not None
+    wait_until(lambda: row._now.text() == "now 4,096")
+    kit.app.settings.set("engine.context_length", 2048)
+    wait_until(lambda: row._now.text() == "applies at the next load")
+    assert "1 change waits" in bar._note.text()
+    bar.button.click()
+    wait_until(lambda: row._now.text() == "")
+    loads = [c for c in kit.engine.commands if isinstance(c, Load)]
+    assert loads[-1].options.n_ctx == 2048
+    assert any(isinstance(c, Unload) for c in kit.engine.commands)
+
+
+def test_a_setting_is_found_by_its_words(kit: WindowKit, page: SettingsPage) -> None:
+    kit.window.show_settings("appearance")
+    page.search.setText("kv cache")
+    wait_until(page.rows["engine.kv_type"].isVisible)
+    assert page._stack.currentIndex() == SECTIONS.index("engine")
+    assert not page.rows["engine.threads"].isVisible()
+    page.search.clear()
+    wait_until(page.rows["engine.threads"].isVisible)
+
+
+def test_text_of_a_wrong_form_is_refused_beside_the_field(
+    kit: WindowKit, page: SettingsPage
+) -> None:
+    row = page.rows["replies.logit_bias"]
+    assert isinstance(row, TextRow)
+    row.field.setPlainText("hello")
+    wait_until(lambda: "no token bias" in row.error.text())
+    row.field.setPlainText("17: -100")
+    wait_until(lambda: kit.app.settings.get("replies.logit_bias") == "17: -100")
+    assert row.error.text() == ""
+
+
+def test_an_adapter_is_added_by_its_file(kit: WindowKit, page: SettingsPage) -> None:
+    row = page.rows["engine.adapters"]
+    assert isinstance(row, FilesRow)
+    row.add_path("/models/a.gguf")
+    row.add_path("/models/b.gguf")
+    wait_until(lambda: kit.app.settings.get("engine.adapters") == "/models/a.gguf\n/models/b.gguf")

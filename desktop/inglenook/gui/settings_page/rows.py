@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
     QDoubleSpinBox,
+    QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QPlainTextEdit,
@@ -297,6 +298,31 @@ class TextRow(SettingRow):
         return self.field.toPlainText()
 
 
+class FilesRow(TextRow):
+    """Paths of files, one on each line, with a button that adds one."""
+
+    def __init__(self, theme: Theme, setting: Setting) -> None:
+        super().__init__(theme, setting)
+        self.field.setFixedHeight(theme.px(72))
+        self.add_button = make_button(self.tr("Add a file"))
+        self.add_button.clicked.connect(self._choose)
+        self.row.addWidget(self.add_button, 0, Qt.AlignmentFlag.AlignTop)
+
+    def add_path(self, path: str) -> None:
+        """Put a path at the end."""
+        lines = [line for line in self.field.toPlainText().splitlines() if line.strip()]
+        self.field.setPlainText("\n".join([*lines, path]))
+        self.take_now()
+
+    def _choose(self) -> None:
+        dialog = QFileDialog(self, self.tr("Add an adapter"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters([self.tr("GGUF adapters (*.gguf)"), self.tr("All files (*)")])
+        dialog.fileSelected.connect(self.add_path)
+        dialog.open()
+
+
 class LineRow(SettingRow):
     """One line of text."""
 
@@ -378,6 +404,8 @@ def make_row(theme: Theme, setting: Setting) -> SettingRow:
     """The row that a setting's type asks for."""
     if setting.key == "models.default":
         return ModelRow(theme, setting)
+    if setting.key == "engine.adapters":
+        return FilesRow(theme, setting)
     if setting.choices:
         is_short = len(setting.choices) <= MAX_BUTTONS
         return ChoiceRow(theme, setting) if is_short else ListRow(theme, setting)
