@@ -11,9 +11,9 @@ from inglenook.base.paths import find_asset
 from inglenook.base.records import InstalledModel
 from inglenook.models.catalogue import load_catalogue
 from inglenook.store.records import Conversation, Statistics
+from support.chat_templates import QWEN3
 from support.gguf_bytes import Tensor, make_gguf, make_keys
 from support.neighbours import write_manifest
-from support.chat_templates import QWEN3
 from support.scripted_gguf import write_scripted_gguf
 from support.tiny_gguf import write_tiny_gguf
 
@@ -159,9 +159,15 @@ def add_neighbours(person: Path) -> None:
         digest = hashlib.sha256(name.encode()).hexdigest()
         path = ollama / "blobs" / f"sha256-{digest}"
         _write_sparse(path, model, n_params, n_ctx, licence)
-        layer = {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{digest}"}
+        params = b'{"temperature": 0.6, "num_ctx": 4096, "stop": ["<|eot_id|>"]}'
+        blob = hashlib.sha256(params).hexdigest()
+        (ollama / "blobs" / f"sha256-{blob}").write_bytes(params)
+        layers = [
+            {"mediaType": f"application/vnd.ollama.image.{kind}", "digest": f"sha256:{digest}"}
+            for kind, digest in (("model", digest), ("params", blob), ("template", blob))
+        ]
         parts = ("registry.ollama.ai", "library", *name.split(":"))
-        write_manifest(ollama, (parts[0], parts[1], parts[2], parts[3]), {"layers": [layer]})
+        write_manifest(ollama, (parts[0], parts[1], parts[2], parts[3]), {"layers": layers})
     folder = studio / "lmstudio-community" / "gemma-3-4b-it-GGUF"
     _write_sparse(
         folder / "gemma-3-4b-it-Q4_K_M.gguf", "Gemma 3 4b It", 3_880_000_000, 131_072, "gemma"
