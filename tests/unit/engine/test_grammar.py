@@ -2,6 +2,8 @@
 
 import random
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -244,3 +246,8 @@ def test_a_choice_of_thousands_of_texts_is_cheap() -> None:
         state = matcher.look(text.encode())
         assert state is not None
         assert state.is_complete
+
+
+def test_constraints_are_checked_without_the_native_library() -> None:
+    code = "import inglenook.engine.constraint, sys; sys.exit('llama_cpp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
