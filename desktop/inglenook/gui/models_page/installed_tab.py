@@ -103,7 +103,8 @@ class InstalledTab(QWidget):
 
     def ask_to_remove(self, model: InstalledModel) -> None:
         """Say what removing frees, then remove."""
-        heading = self.tr("Remove {name}?").replace("{name}", model.name)
+        action = self._name_removal(model)
+        heading = f"{action} {model.name}?"
         if model.origin == "file":
             text = self.tr("Inglenook forgets it. The file stays where it is: {path}")
             if _is_of_app(model):
@@ -113,7 +114,11 @@ class InstalledTab(QWidget):
             text = self.tr(
                 "This deletes its file and frees {size}. Conversations held with it stay."
             ).replace("{size}", format_bytes(model.size_bytes))
-        ask(self._theme, self, heading, text, self.tr("Remove"), lambda: self._remove(model))
+        ask(self._theme, self, heading, text, action, lambda: self._remove(model))
+
+    def _name_removal(self, model: InstalledModel) -> str:
+        """A file that is not ours is only forgotten, and the word says so."""
+        return self.tr("Forget") if model.origin == "file" else self.tr("Remove")
 
     def _remove(self, model: InstalledModel) -> None:
         def done(freed_bytes: int) -> None:
@@ -220,8 +225,9 @@ class InstalledTab(QWidget):
         folder.clicked.connect(lambda: _show_folder(model.path))
         row.addWidget(folder)
         if model.origin != "builtin":
-            remove = make_button(self.tr("Remove"), "danger")
-            remove.setAccessibleName(self.tr("Remove {name}").replace("{name}", model.name))
+            action = self._name_removal(model)
+            remove = make_button(action, "danger")
+            remove.setAccessibleName(f"{action} {model.name}")
             remove.clicked.connect(lambda: self.ask_to_remove(model))
             row.addWidget(remove)
         text = self.tr("Try again") if model.problem else self.tr("Use")
