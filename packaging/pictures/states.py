@@ -340,7 +340,8 @@ def show_installed(stage: Stage) -> None:
 
 
 def show_found(stage: Stage) -> None:
-    """What other apps have on this computer, below the installed models."""
+    """What other apps have on this computer, below the installed models; one of them is used."""
+    stage.app.neighbours.adopt("llama3:8b")
     stage.window.show_models("installed")
     stage.wait_until(lambda: stage.window.found.findings, "a look around")
     section = stage.models_page.installed.found
