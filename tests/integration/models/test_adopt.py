@@ -225,8 +225,6 @@ def test_nothing_of_another_app_is_moved(app: App, person: Path) -> None:
 def test_a_split_model_comes_whole(app: App, tmp_path: Path, way: str) -> None:
     for name, data in make_parts(3, 50_000).items():
         (tmp_path / name).write_bytes(data)
-        first = tmp_path / name if "00001" in name else tmp_path
-    del first
     start = min(tmp_path.glob("*.gguf"))
     model = make_intake(app).bring_in(start, way)  # type: ignore[arg-type]
     assert app.library.find(model.id).problem == ""

@@ -262,14 +262,22 @@ def test_A13_links_loops_pipes_and_locked_folders_are_survived(tmp_path: Path) -
     assert any("not text" in remark for remark in listing.remarks)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path) -> None:
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0)
-    try:
-        assert "may not be read" in find_folder(tmp_path).remarks[0]
-    finally:
-        locked.chmod(0o700)
+def test_a_folder_that_may_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "good.gguf").write_bytes(SMALL)
+    scan = os.scandir
+
+    def refuse(path: Path) -> "os._ScandirIterator[str]":
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    listing = find_folder(tmp_path)
+    assert "may not be read" in listing.remarks[0]
+    assert len(listing.candidates) == 1
 
 
 def test_H03_ten_thousand_files_and_a_deep_folder_do_not_hang(tmp_path: Path) -> None:
@@ -311,11 +319,7 @@ def test_D05_five_hundred_hostile_names_change_nothing(tmp_path: Path) -> None:
         write_manifest(root, (parts[0], parts[1], parts[2], parts[3]), {"layers": [layer]})
     before = sorted(str(path) for path in tmp_path.rglob("*"))
     listing = find_ollama(root)
-    hidden = sum(1 for path in (root / "manifests").rglob("*") if path.is_file()) - len(
-        listing.candidates
-    )
     assert len(listing.candidates) > 300
-    assert hidden >= 0
     for candidate in listing.candidates:
         assert candidate.problem
         assert candidate.name.isprintable()

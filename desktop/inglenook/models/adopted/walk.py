@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from inglenook.base.errors import ModelError
 from inglenook.models.adopted.candidates import AppName, Candidate, Listing, show
 from inglenook.models.reading import open_model_file
 from inglenook.models.splits import name_part, parse_part
@@ -133,8 +134,6 @@ def find_inside(path: Path, real_root: Path) -> Path | None:
 
 def read_small(path: Path, limit: int) -> bytes | None:
     """The whole of an ordinary file of at most `limit` bytes; None for anything else."""
-    from inglenook.base.errors import ModelError
-
     with contextlib.suppress(OSError, ModelError):
         descriptor = open_model_file(path)
         try:
