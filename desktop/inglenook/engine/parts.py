@@ -72,7 +72,7 @@ class ReplyStream:
             self._phase = "reasoning" if begins == "reasoning" else "answer"
         self._held = ""
         self._was_closed = False
-        self._is_first = n_reasoning == 0
+        self._is_first = marks is not None and n_reasoning == 0
         self._n_told = {"reasoning": n_reasoning, "answer": 0}
         self._n_undecided = 0
         self.n_reasoning = n_reasoning
