@@ -182,7 +182,20 @@ def test_a_reply_that_was_cut_off_in_it_can_go_on(
     assert transcript._thread.find(reply.id).reasoning == "Let me see."  # type: ignore[union-attr]
 
 
-def test_drafts_and_live_replies_have_their_own(make_message: MakeMessage) -> None:
+def test_it_opens_in_a_draft(
+    transcript: Transcript, make_message: MakeMessage, qtbot: QtBot
+) -> None:
+    user = make_message("user", "How much?")
+    drafts = [make_message("assistant", "42.", user, reasoning=THOUGHT) for _ in range(2)]
+    transcript.add_drafts(user, drafts)
+    view = transcript._find_view(drafts[0].id)
+    assert isinstance(view, ReplyView)
+    folded = view.height()
+    qtbot.mouseClick(view.reasoning.line, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: view.height() > folded + 40)
+
+
+def test_what_is_thought_is_counted_from_its_beginning(make_message: MakeMessage) -> None:
     message = make_message("assistant", "", status="streaming", reasoning="So far")
     entry = Entry(message, "")
     entry.think(" so good", time.monotonic() - 3.0)

@@ -59,6 +59,7 @@ class ReplyView(QWidget):
         self._timer = QTimer(self, interval=TICK_MS)
         self._timer.timeout.connect(self._on_tick)
         self.reasoning = ReasoningView(formats, entry, self)
+        self.reasoning.toggled.connect(self.height_changed)
         self.reasoning.toggled.connect(self.unfolded)
         self.reasoning.height_changed.connect(self.height_changed)
         self.reasoning.link_clicked.connect(self.link_clicked)
