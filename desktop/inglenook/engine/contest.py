@@ -28,7 +28,9 @@ _MIN_READ: Final = 8
 _MAX_STEPS: Final = 12
 _MIN_STEPS: Final = 3
 _ENOUGH_S: Final = 0.8
-"""A kind of step that took so long is not measured further."""
+"""Writing for so long is enough to know how fast it is."""
+_TOO_LONG_S: Final = 5.0
+"""A first reading that took so long is not repeated."""
 _TYPICAL_READ: Final = 200
 _TYPICAL_WRITTEN: Final = 200
 """What a message usually takes, in tokens; whoever does both sooner wins."""
@@ -71,7 +73,7 @@ def explain(contest: Contest) -> str:
 def measure_speed(
     context: Context, n_vocab: int, is_stopped: Callable[[], bool] = lambda: False
 ) -> Speed:
-    """How fast a fresh context reads and writes; takes about a second, less where it is fast.
+    """How fast a fresh context reads and writes; takes a second or two, less where it is fast.
 
     Raises `NativeError` when it cannot be measured, or `is_stopped` said so.
     """
@@ -90,7 +92,7 @@ def _measure(context: Context, tokens: Sequence[int], is_stopped: Callable[[], b
     n_read = len(tokens)
     batch = Batch(n_read)
     reads: list[float] = []
-    while len(reads) < 2 and sum(reads) < _ENOUGH_S:  # The first one also sets up.
+    while len(reads) < 2 and sum(reads) < _TOO_LONG_S:  # The first one also sets up.
         context.clear()
         batch.clear()
         batch.add_chunk(tokens[:-1], 0, 0)

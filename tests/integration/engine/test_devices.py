@@ -40,7 +40,7 @@ DESKTOP: Final = Path(__file__).resolve().parents[3] / "desktop"
 NEAR: Final = 0.08
 """Log-probabilities so near are the rounding of other arithmetic."""
 TIE: Final = 0.2
-PROMPTS: Final = ("the sea", "a fire in the inglenook burns low", "1 2 3 4 1 2 3 4 1 2 3")
+PROMPTS: Final = ("the sea", "1 2 3 4 1 2 3 4 1 2 3")
 WAIT_S: Final = 240.0
 LOOK: Final = """
 import json, msgspec
@@ -60,7 +60,10 @@ print("\\n".join(lines))
 
 
 def make_environment() -> dict[str, str]:
-    env = {"GGML_VK_VISIBLE_DEVICES": "0", **os.environ, "PYTHONPATH": str(DESKTOP)}
+    # WORKAROUND: with fused operations Mesa 22's software device crashes, in its queue thread, when
+    # a step of two tokens follows one of one, for some shapes.
+    usual = {"GGML_VK_VISIBLE_DEVICES": "0", "GGML_VK_DISABLE_FUSION": "1"}
+    env = {**usual, **os.environ, "PYTHONPATH": str(DESKTOP)}
     return {name: value for name, value in env.items() if not name.startswith("PYTEST")}
 
 
@@ -92,6 +95,8 @@ def gpus() -> tuple[Device, ...]:
         )
     return found
 
+
+pytestmark = pytest.mark.timeout(900)
 
 type Start = Callable[..., ChildEngine]
 
@@ -138,8 +143,26 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+def try_load(
+    recorder: Recorder, engine: ChildEngine, path: Path, **options: object
+) -> Loaded | LoadFailed:
+    """A device of software compiles its shaders at the first load, which takes a while."""
+    n_before = len(recorder.events)
+    values: dict[str, Any] = {"n_threads": 1, "n_ctx": 1024, **options}
+    engine.submit(Load(model_id="m", path=str(path), options=LoadOptions(**values)))
+    event = recorder.wait_for(
+        lambda e: (
+            isinstance(e, Loaded | LoadFailed)
+            and any(e is later for later in recorder.events[n_before:])
+        ),
+        WAIT_S,
+    )
+    assert isinstance(event, Loaded | LoadFailed)
+    return event
+
+
 def load(recorder: Recorder, engine: ChildEngine, path: Path, **options: object) -> Loaded:
-    loaded = recorder.load(engine, path, **options)
+    loaded = try_load(recorder, engine, path, **options)
     assert isinstance(loaded, Loaded), loaded
     return loaded
 
@@ -150,7 +173,7 @@ def write(
     run_id: str,
     text: str,
     *,
-    max_tokens: int = 24,
+    max_tokens: int = 16,
     speculates: bool = False,
 ) -> tuple[Finished, list[DrawnToken]]:
     command = make_generate(run_id, text, max_tokens=max_tokens)
@@ -279,7 +302,7 @@ def test_replies_at_once_are_written_on_the_gpu(
     load(recorder, gpu, tiny)
     alone = [write(recorder, gpu, f"a{i}", text)[1] for i, text in enumerate(PROMPTS)]
     for i, text in enumerate(PROMPTS):
-        command = make_generate(f"t{i}", text)
+        command = make_generate(f"t{i}", text, max_tokens=16)
         gpu.submit(msgspec.structs.replace(command, n_alternatives=3, speculates=False))
     for i, one in enumerate(alone):
         assert isinstance(recorder.wait_for_end(f"t{i}", WAIT_S), Finished)
@@ -383,14 +406,14 @@ def test_a_model_that_the_gpu_has_no_room_for_runs_on_the_cpu(
         pytest.skip("only the Vulkan backend can be told to be small")
     path = make_model(n_layers=12, n_embd=256, n_ctx=4096, scale=0.1, never_ends=True)
     engine = start(
-        GGML_VK_FORCE_MAX_ALLOCATION_SIZE="1000000", GGML_VK_FORCE_MAX_BUFFER_SIZE="1000000"
+        GGML_VK_FORCE_MAX_ALLOCATION_SIZE="300000", GGML_VK_FORCE_MAX_BUFFER_SIZE="300000"
     )
     loaded = load(recorder, engine, path)
     assert loaded.n_layers_gpu == 0
     assert loaded.device == "CPU"
     assert "no room" in loaded.placement_note
     assert write(recorder, engine, "r", "the sea", max_tokens=4)[0].usage.output_tokens == 4
-    failed = recorder.load(engine, path, n_gpu_layers=12)
+    failed = try_load(recorder, engine, path, n_gpu_layers=12)
     assert isinstance(failed, LoadFailed)
     assert (failed.code, failed.fits_cpu) == ("out_of_memory", True)
 
