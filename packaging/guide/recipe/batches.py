@@ -40,16 +40,18 @@ class Batch:
     bag_starts: Tensor
     bag_topics: Tensor
     n_tokens: int
+    ends: Tensor | None
+    """The one place of each row where anything is learnt, if there is but one in all of them."""
 
 
 def make_batch(sequences: list[Sequence], topic_index: dict[str, int]) -> Batch:
     """Pad to the longest and collect what is learnt."""
-    length = max(len(sequence.ids) for sequence in sequences)
+    length = max(len(sequence.ids) for sequence in sequences) - 1  # the last is only foretold
     rows, taught_at, targets, weights, decided_at, topics = [], [], [], [], [], []
     bag_ids: list[int] = []
     bag_starts, bag_topics = [], []
     for row, sequence in enumerate(sequences):
-        rows.append(sequence.ids + [0] * (length - len(sequence.ids)))
+        rows.append(sequence.ids[:-1] + [0] * (length + 1 - len(sequence.ids)))
         for place in range(1, len(sequence.ids)):
             if sequence.taught[place]:
                 taught_at.append(row * length + place - 1)
@@ -62,6 +64,8 @@ def make_batch(sequences: list[Sequence], topic_index: dict[str, int]) -> Batch:
             bag_starts.append(len(bag_ids))
             bag_topics.append(topic_index[topic])
             bag_ids += content
+    ends = [place % length for place in decided_at]
+    is_single = taught_at == decided_at and len(ends) == len(sequences)
     return Batch(
         ids=torch.tensor(rows),
         taught_at=torch.tensor(taught_at),
@@ -73,6 +77,7 @@ def make_batch(sequences: list[Sequence], topic_index: dict[str, int]) -> Batch:
         bag_starts=torch.tensor(bag_starts, dtype=torch.long),
         bag_topics=torch.tensor(bag_topics, dtype=torch.long),
         n_tokens=sum(len(sequence.ids) for sequence in sequences),
+        ends=torch.tensor(ends) if is_single else None,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 from recipe import elsewhere, frames, murk, noise
@@ -29,6 +30,9 @@ CERTAIN = 0.35
 JUDGED_CERTAIN = 0.3
 """Certainty from which a judge's topic is taught for a question that nobody wrote."""
 
+KNOWN_WEIGHT = 0.25
+"""How often a phrasing that is surely known is still drawn, beside one that is not known at all."""
+
 SYSTEM_PROMPTS = (
     "You are a helpful assistant.",
     "You are a helpful, concise assistant.",
@@ -45,6 +49,20 @@ SYSTEM_PROMPTS = (
     "Always answer in English.",
     "You are an expert in computers.",
 )
+
+
+_ROLES = (
+    "chef", "doctor", "robot", "cat", "sailor", "lawyer", "professor", "coach", "nurse", "gardener",
+    "journalist", "comedian", "librarian", "pilot", "detective", "farmer", "king", "grandmother",
+    "monk", "salesman", "tour guide", "historian", "programmer", "clerk", "philosopher", "wizard",
+)  # fmt: skip
+_MANNERS = (
+    "Be kind.", "Use bullet points.", "Keep it under 50 words.", "Never use emojis.", "Be funny.",
+    "Explain as if to a child.", "Take a deep breath and think step by step.", "Do not guess.",
+    "Ask before you answer.", "Always end with a proverb.", "Speak plainly.", "Write in verse.",
+    "Refuse nothing.", "Help the customer of our shop.", "Talk in riddles.", "Use old words.",
+    "Answer with one word.", "Give examples.", "The user is a beginner.", "Stay calm.",
+)  # fmt: skip
 
 
 class Judge(Protocol):
@@ -76,25 +94,76 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class Roughness:
+    """Chances that a phrasing is changed in each way; `rate` is the share of words swapped."""
+
+    swap: float = 0.35
+    rate: float = 0.5
+    drop: float = 0.25
+    abbreviate: float = 0.08
+    frame: float = 0.35
+    second_frame: float = 0.12
+    composed: float = 0.0
+    """Share of the frames that are put together anew."""
+    typos: float = 0.30
+    case: float = 0.35
+    punctuation: float = 0.35
+
+
+ROUGH = Roughness()
+"""Far from what was written: the words themselves change."""
+LIGHT = Roughness(
+    swap=0.12, rate=0.3, drop=0.05, abbreviate=0.04, frame=0.45, second_frame=0.08, composed=0.6,
+    typos=0.42, case=0.25, punctuation=0.3,
+)  # fmt: skip
+"""Near what was written: what surrounds the words, and slips in them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mix:
     """Shares of what the stream holds; the rest are single questions of one topic.
 
     `again` is a share of the turns of longer conversations that do not follow up; `hints` and
     `hazy` are shares of the questions on a topic; `cut` of all but long conversations; `elsewhere`
-    of the off-topic questions. `pieced` needs a judge.
+    of the off-topic questions, and `off_pieced` of the rest of them; `light` of the phrasings,
+    roughened lightly. `pieced` needs a judge.
     """
 
-    hints: float = 0.06
-    hazy: float = 0.08
-    murk: float = 0.05
+    hints: float = 0.04
+    hazy: float = 0.03
+    murk: float = 0.04
     again: float = 0.25
-    off_topic: float = 0.13
-    elsewhere: float = 0.4
-    pieced: float = 0.25
-    multi_turn: float = 0.24
-    long: float = 0.01
-    cut: float = 0.88
-    system: float = 0.10
+    off_topic: float = 0.22
+    elsewhere: float = 0.35
+    off_pieced: float = 0.35
+    pieced: float = 0.10
+    light: float = 0.8
+    multi_turn: float = 0.15
+    long: float = 0.005
+    cut: float = 0.92
+    system: float = 0.06
+
+
+class Pool:
+    """Phrasings with their topics, drawn by weight."""
+
+    def __init__(self, phrasings: Sequence[tuple[str, str]], weights: Sequence[float]) -> None:
+        self.phrasings = list(phrasings)
+        self._weights = list(weights)
+        self._sums = list(accumulate(weights))
+
+    def draw(self, rng: Random) -> tuple[str, str]:
+        """One phrasing and its topic."""
+        return rng.choices(self.phrasings, cum_weights=self._sums)[0]
+
+    def favour(self, chances: Sequence[float]) -> None:
+        """Draw what is not known yet more often; `chances` are those of the right topic."""
+        self._sums = list(
+            accumulate(
+                weight * (KNOWN_WEIGHT + 1 - chance)
+                for weight, chance in zip(self._weights, chances, strict=True)
+            )
+        )
 
 
 class Generator:
@@ -114,11 +183,19 @@ class Generator:
         self.rng = rng
         self.mix = mix or Mix()
         self._off_groups = [t for t in split.train if corpus.answer_of(t) == OFF_TOPIC]
-        self._off_weights = [len(split.train[t]) or 1 for t in self._off_groups]
         special = {*self._off_groups, NOT_FOLLOWED}
         self._topics = [t for t in split.train if t not in special and split.train[t]]
         self._weights = [len(split.train[t]) ** 0.75 for t in self._topics]
         self._phrasings = [ask for t in self._topics for ask in split.train[t]]
+        weights = [
+            w / len(split.train[t]) for t, w in zip(self._topics, self._weights, strict=True)
+        ]
+        self.known = Pool(
+            [(ask, t) for t in self._topics for ask in split.train[t]],
+            [w for t, w in zip(self._topics, weights, strict=True) for _ in split.train[t]],
+        )
+        off = [(ask, t) for t in self._off_groups for ask in split.train[t]]
+        self.off_topic = Pool(off, [1.0] * len(off))
         self._lost_follows = find_lost_follows(split.train_follows)
         self._hints = collect_hints(corpus, split)
         by_answer: dict[str, list[str]] = {}
@@ -129,7 +206,7 @@ class Generator:
     def draw(self) -> Conversation:
         """The next conversation."""
         rng, mix = self.rng, self.mix
-        system = rng.choice(SYSTEM_PROMPTS) if rng.random() < mix.system else None
+        system = draw_system_prompt(rng) if rng.random() < mix.system else None
         kind = rng.random()
         if kind < mix.long:
             return Conversation(system, self._draw_exchanges(rng.randint(5, 12)))
@@ -145,20 +222,26 @@ class Generator:
         rng, mix, kind = self.rng, self.mix, self.rng.random()
         if kind < mix.murk:
             return self._answer(NOT_FOLLOWED, self._draw_murk())
-        if kind < mix.murk + mix.off_topic and self._off_groups:
-            return self._answer(OFF_TOPIC, roughen(self._draw_off(), rng, is_off_topic=True))
+        if kind < mix.murk + mix.off_topic and self.off_topic.phrasings:
+            text = roughen(self._draw_off(), rng, self._draw_roughness(), is_off_topic=True)
+            return self._answer(OFF_TOPIC, text)
         if self.judge is not None and rng.random() < mix.pieced:
             return self._draw_pieced(self.judge)
-        topic_id = self._draw_topic()
         if rng.random() < mix.hazy:
-            return self._draw_hazy(topic_id)
-        return self._answer(topic_id, self._phrase(topic_id))
+            return self._draw_hazy(self._draw_topic())
+        ask, topic_id = self.known.draw(rng)
+        return self._answer(topic_id, self._phrase(topic_id, ask))
 
     def _draw_off(self) -> str:
         if self.rng.random() < self.mix.elsewhere:
             return elsewhere.ask_elsewhere(self.rng)
-        group = self.rng.choices(self._off_groups, self._off_weights)[0]
-        return self.rng.choice(self.split.train[group] or self.corpus.topics[group].asks)
+        ask = self.off_topic.draw(self.rng)[0]
+        if self.rng.random() < self.mix.off_pieced:
+            return piece_together(ask, self.off_topic.draw(self.rng)[0], self.rng)
+        return ask
+
+    def _draw_roughness(self) -> Roughness:
+        return LIGHT if self.rng.random() < self.mix.light else ROUGH
 
     def _draw_pieced(self, judge: Judge) -> Exchange:
         """A question of pieces, answered as the judge takes it, if it is sure."""
@@ -179,14 +262,13 @@ class Generator:
         is_told = is_right and certainty > CERTAIN
         return self._answer(topic_id if is_told or thin == ask else NOT_FOLLOWED, thin)
 
-    def _phrase(self, topic_id: str) -> str:
-        rng, asks = self.rng, self.split.train[topic_id]
+    def _phrase(self, topic_id: str, ask: str) -> str:
+        rng, how = self.rng, self._draw_roughness()
         if rng.random() < self.mix.hints and self._hints.get(topic_id):
-            return roughen(rng.choice(self._hints[topic_id]), rng)
-        ask = rng.choice(asks)
-        if rng.random() < 0.08:
-            ask = join_phrasings(ask, rng.choice(asks), rng)
-        return roughen(ask, rng)
+            ask = rng.choice(self._hints[topic_id])
+        elif rng.random() < 0.04:
+            ask = join_phrasings(ask, rng.choice(self.split.train[topic_id]), rng)
+        return roughen(ask, rng, how)
 
     def _draw_murk(self) -> str:
         rng = self.rng
@@ -236,7 +318,8 @@ class Generator:
         topic_id = self.rng.choice(turns).topic_id
         if topic_id in (OFF_TOPIC, NOT_FOLLOWED):
             return self._draw_exchange()
-        return self._answer(topic_id, self._phrase(topic_id))
+        ask = self.rng.choice(self.split.train[topic_id])
+        return self._answer(topic_id, self._phrase(topic_id, ask))
 
     def _draw_follow(self, turns: Sequence[Exchange]) -> Exchange | None:
         """A follow-up of the last topic, or of the one before it where it cannot be mistaken."""
@@ -282,6 +365,16 @@ def collect_hints(corpus: Corpus, split: Split) -> dict[str, list[str]]:
     return hints
 
 
+def draw_system_prompt(rng: Random) -> str:
+    """One that people write, or a role and a manner put together."""
+    if rng.random() < 0.4:
+        return rng.choice(SYSTEM_PROMPTS)
+    role = rng.choice(("You are a {}.", "Act as a {}.", "Answer like a {}.", "You're the best {}."))
+    parts = [role.format(rng.choice(_ROLES)), rng.choice(_MANNERS), rng.choice(_MANNERS)]
+    rng.shuffle(parts)
+    return " ".join(parts[: rng.randint(1, 3)])
+
+
 def piece_together(first: str, second: str, rng: Random) -> str:
     """A question that nobody wrote, of one phrasing's words, or of two."""
     left, right = first.split(), second.split()
@@ -308,7 +401,12 @@ def put_in_frame(text: str, frame: str) -> str:
 
 
 def roughen(
-    text: str, rng: Random, *, keeps_words: bool = False, is_off_topic: bool = False
+    text: str,
+    rng: Random,
+    how: Roughness = ROUGH,
+    *,
+    keeps_words: bool = False,
+    is_off_topic: bool = False,
 ) -> str:
     """A phrasing as somebody might really type it.
 
@@ -316,20 +414,27 @@ def roughen(
     `is_off_topic` spares them from swaps into the app's own words.
     """
     if not keeps_words:
-        if not is_off_topic and rng.random() < 0.35:
-            text = noise.swap_synonyms(text, rng)
-        if rng.random() < 0.25:
+        if not is_off_topic and rng.random() < how.swap:
+            text = noise.swap_synonyms(text, rng, how.rate)
+        if rng.random() < how.drop:
             text = noise.drop_words(text, rng)
-    if rng.random() < 0.08:
+    if rng.random() < how.abbreviate:
         text = noise.abbreviate(text, rng)
-    if rng.random() < 0.35:
-        text = put_in_frame(text, rng.choice(frames.TRAINED))
-        if rng.random() < 0.12:
-            text = put_in_frame(text, rng.choice(frames.TRAINED))
-    if rng.random() < 0.30:
+    if rng.random() < how.frame:
+        text = put_in_frame(text, draw_frame(rng, how))
+        if rng.random() < how.second_frame:
+            text = put_in_frame(text, draw_frame(rng, how))
+    if rng.random() < how.typos:
         text = noise.add_typos(text, rng)
-    if rng.random() < 0.35:
+    if rng.random() < how.case:
         text = noise.change_case(text, rng)
-    if rng.random() < 0.35:
+    if rng.random() < how.punctuation:
         text = noise.change_punctuation(text, rng)
     return text.strip() or "?"
+
+
+def draw_frame(rng: Random, how: Roughness) -> str:
+    """A frame as it is written, or one put together."""
+    if how.composed and rng.random() < how.composed:
+        return frames.compose_frame(rng)
+    return rng.choice(frames.TRAINED)

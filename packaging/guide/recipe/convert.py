@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recipe.chatml import CONTROL_TOKENS, END, TEMPLATE, UNKNOWN
+from recipe.model import spread_embeddings
+from recipe.tokens import Encoder
 from recipe.train import load_weights
 
 if TYPE_CHECKING:
@@ -37,11 +39,11 @@ def interleave_pairs(weight: Array, n_heads: int) -> Array:
     return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(rows, columns))
 
 
-def name_tensors(model: Llama) -> dict[str, Array]:
+def name_tensors(model: Llama, small_of: list[int]) -> dict[str, Array]:
     """All tensors by their GGUF names; `output.weight` is left out, the embedding serves."""
     shape = model.shape
     source = {name: value.detach().float().numpy() for name, value in model.named_parameters()}
-    tensors = {"token_embd.weight": source["embedding.weight"]}
+    tensors = {"token_embd.weight": spread_embeddings(model, small_of).numpy()}
     for layer in range(shape.n_layers):
         have, give = f"blocks.{layer}.", f"blk.{layer}."
         q, k, v = np.split(source[have + "qkv.weight"], 3)
@@ -63,12 +65,13 @@ def name_tensors(model: Llama) -> dict[str, Array]:
 
 def write_gguf(model: Llama, tokenizer_file: Path, out: Path, kind: str, version: str) -> None:
     """Write one file; `kind` is `Q8_0` or `F16`. Norms stay F32."""
+    small_of = Encoder.load(tokenizer_file).small_of
     quantisation = gguf.GGMLQuantizationType[kind]
     beside = out.with_suffix(".part")
     writer = gguf.GGUFWriter(beside, "llama")
-    add_facts(writer, model.shape, kind, version)
+    add_facts(writer, model.shape, len(small_of), kind, version)
     add_vocabulary(writer, tokenizer_file)
-    for name, tensor in name_tensors(model).items():
+    for name, tensor in name_tensors(model, small_of).items():
         if tensor.ndim == 1:
             writer.add_tensor(name, np.ascontiguousarray(tensor, dtype=np.float32))
             continue
@@ -83,7 +86,9 @@ def write_gguf(model: Llama, tokenizer_file: Path, out: Path, kind: str, version
     beside.replace(out)
 
 
-def add_facts(writer: gguf.GGUFWriter, shape: Shape, kind: str, version: str) -> None:
+def add_facts(
+    writer: gguf.GGUFWriter, shape: Shape, n_tokens: int, kind: str, version: str
+) -> None:
     """What the file is, its sizes and its sampling defaults."""
     writer.add_name(NAME)
     writer.add_version(version)
@@ -98,10 +103,12 @@ def add_facts(writer: gguf.GGUFWriter, shape: Shape, kind: str, version: str) ->
     writer.add_feed_forward_length(shape.feed_forward)
     writer.add_head_count(shape.n_heads)
     writer.add_head_count_kv(shape.n_heads)
+    writer.add_key_length(shape.head_width)
+    writer.add_value_length(shape.head_width)
     writer.add_layer_norm_rms_eps(shape.norm_eps)
     writer.add_rope_dimension_count(shape.head_width)
     writer.add_rope_freq_base(shape.rope_base)
-    writer.add_vocab_size(shape.n_tokens)
+    writer.add_vocab_size(n_tokens)
     writer.add_sampling_temp(SAMPLING["temp"])
     writer.add_sampling_top_k(int(SAMPLING["top_k"]))
     writer.add_sampling_top_p(SAMPLING["top_p"])
@@ -111,7 +118,7 @@ def add_facts(writer: gguf.GGUFWriter, shape: Shape, kind: str, version: str) ->
 
 def add_vocabulary(writer: gguf.GGUFWriter, tokenizer_file: Path) -> None:
     """Tokens, their types, merges, the chat template."""
-    bpe = json.loads(tokenizer_file.read_text("utf-8"))["model"]
+    bpe = json.loads(tokenizer_file.read_text("utf-8"))["tokenizer"]["model"]
     tokens = sorted(bpe["vocab"], key=bpe["vocab"].__getitem__)
     if tuple(tokens[: len(CONTROL_TOKENS)]) != CONTROL_TOKENS:
         raise ValueError("the control tokens are not the first tokens")
@@ -161,13 +168,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="1")
     options = parser.parse_args()
-    model, facts = load_weights(options.work / "best.pt")
+    model, facts = load_weights(options.work / "joined.pt")
     tokenizer_file = options.work / "tokenizer.json"
     write_gguf(model, tokenizer_file, options.work / "guide-f16.gguf", "F16", options.version)
     write_gguf(model, tokenizer_file, options.out, "Q8_0", options.version)
     check_file(options.out)
     told = {
         "n_weights": model.count_weights(),
+        "n_twins": len(Encoder.load(tokenizer_file).small_of) - model.shape.n_tokens,
         "n_bytes": options.out.stat().st_size,
         "shape": asdict(model.shape),
         **facts,

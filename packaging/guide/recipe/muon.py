@@ -53,7 +53,13 @@ def make_orthogonal(matrix: Tensor) -> Tensor:
     is_tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if is_tall else matrix
     x = x / (x.norm() + 1e-7)
+    square = x @ x.T
+    product: Tensor | None = None
+    # the iteration is one of polynomials of `square`: the small matrices alone are iterated
     for _ in range(N_ITERATIONS):
-        square = x @ x.T
-        x = first * x + (second * square + third * square @ square) @ x
+        factor = second * square + third * square @ square
+        factor.diagonal().add_(first)
+        product = factor if product is None else factor @ product
+        square = factor @ square @ factor
+    x = x if product is None else product @ x
     return x.T if is_tall else x

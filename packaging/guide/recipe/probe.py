@@ -81,6 +81,30 @@ def open_replies(
     return [ids[r, lengths[r] : lengths[r] + n_tokens].tolist() for r in rows], topics
 
 
+@torch.no_grad()
+def judge_all(
+    model: Llama, encoder: Encoder, asks: list[str], topics: list[str], topic_ids: list[str]
+) -> list[float]:
+    """How sure the topic head is of each question's topic, asked without any earlier turn."""
+    model.eval()
+    index = {topic: at for at, topic in enumerate(topic_ids)}
+    prompts = [encoder.lay_out_prompt(None, [], ask) for ask in asks]
+    chances = [0.0] * len(asks)
+    order = sorted(range(len(asks)), key=lambda at: len(prompts[at]))
+    for begin in range(0, len(order), 64):
+        part = order[begin : begin + 64]
+        length = len(prompts[part[-1]])
+        ids = torch.tensor([prompts[at] + [0] * (length - len(prompts[at])) for at in part])
+        ends = torch.tensor([len(prompts[at]) - 1 for at in part])
+        hidden = model(ids, ends)
+        wanted = torch.tensor([index[topics[at]] for at in part])
+        found = model.topic_head(hidden).softmax(-1).gather(1, wanted[:, None])[:, 0]
+        for at, chance in zip(part, found.tolist(), strict=True):
+            chances[at] = chance
+    model.train()
+    return chances
+
+
 def probe(
     model: Llama,
     encoder: Encoder,

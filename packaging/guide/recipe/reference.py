@@ -15,6 +15,7 @@ import torch
 
 from recipe.conversations import Generator
 from recipe.corpus import read_corpus
+from recipe.model import spread_embeddings
 from recipe.split import split_corpus
 from recipe.tokens import Encoder
 from recipe.train import load_weights
@@ -50,13 +51,14 @@ def main() -> None:
     options = parser.parse_args()
     corpus = read_corpus(options.corpus)
     encoder = Encoder.load(options.work / "tokenizer.json")
-    model, _ = load_weights(options.work / "best.pt")
+    model, _ = load_weights(options.work / "joined.pt")
+    model.embedding = torch.nn.Embedding.from_pretrained(spread_embeddings(model, encoder.small_of))
     model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
     generator = Generator(corpus, split_corpus(corpus), Random("reference"))
     asks = [generator.draw().exchanges[-1].user for _ in range(N_STRINGS)]
-    prompts = [encoder.lay_out_prompt(None, [], ask) for ask in asks[:N_PROMPTS]]
+    prompts = [encoder.lay_out_question(encoder.encode_cased(ask)) for ask in asks[:N_PROMPTS]]
     report = {
-        "strings": [{"text": t, "ids": encoder.encode(t)} for t in [*ODD_STRINGS, *asks]],
+        "strings": [{"text": t, "ids": encoder.encode_cased(t)} for t in [*ODD_STRINGS, *asks]],
         "prompts": [
             {"ask": ask, "ids": prompt, "reply": answer(model, prompt, encoder.end)}
             for ask, prompt in zip(asks, prompts, strict=False)

@@ -24,6 +24,8 @@ OPENING_WEIGHTS = (8.0, 2.0, 1.0)
 REST_WEIGHT = 0.4
 """How much the tokens at the head of a reply count, where the topic is decided, and the rest,
 which is known by heart."""
+SPACE = "\u0120"
+"""How byte-level BPE writes a space."""
 LOOSE_SHARE = 0.25
 """Share of the questions in training whose words are cut into smaller pieces by chance."""
 LOOSE_DROPOUT = 0.15
@@ -65,6 +67,62 @@ def add_words(tokenizer: Tokenizer, words: Iterable[str]) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(facts))
 
 
+def add_cases(tokenizer: Tokenizer, replies: Iterable[str]) -> tuple[Tokenizer, int]:
+    """The same tokenizer with twins `Delete` and `DELETE` wherever it has a token `delete`.
+
+    Each merge of small letters is followed by its twins, so that a word is cut alike however it
+    is typed. Also returns the number of tokens that have weights of their own: twins that stand in
+    a reply count among them, for there capitals mean something; the others follow at the end.
+    """
+    facts = json.loads(tokenizer.to_str())
+    own = sorted(facts["model"]["vocab"], key=facts["model"]["vocab"].__getitem__)
+    known, names = set(own), dict.fromkeys(own)
+    merges: dict[tuple[str, str], None] = {}
+    for first, second in facts["model"]["merges"]:
+        merges.setdefault((first, second))
+        for twin in _list_twins(first, second):
+            if twin[0] in known and twin[1] in known:
+                known.add("".join(twin))
+                names.setdefault("".join(twin))
+                merges.setdefault(twin)
+    facts["model"]["merges"] = [list(merge) for merge in merges]
+
+    def number(tokens: Iterable[str]) -> Tokenizer:
+        facts["model"]["vocab"] = {token: index for index, token in enumerate(tokens)}
+        return Tokenizer.from_str(json.dumps(facts))
+
+    used = {t for e in number(names).encode_batch(list(replies)) for t in e.tokens}
+    own += sorted(used.difference(own))
+    return number(dict.fromkeys([*own, *names])), len(own)
+
+
+def save_tokenizer(tokenizer: Tokenizer, size: int, path: Path) -> None:
+    """Write a tokenizer and the number of its tokens that have weights of their own."""
+    saved = {"size": size, "tokenizer": json.loads(tokenizer.to_str())}
+    path.write_text(json.dumps(saved, ensure_ascii=False), "utf-8")
+
+
+def _list_twins(first: str, second: str) -> list[tuple[str, str]]:
+    """A merge of small letters with all letters or only the first one as capitals."""
+    bare = first.lstrip(SPACE)
+    whole = bare + second
+    if not whole.isascii() or whole != whole.lower() or whole == whole.upper():
+        return []
+    space = first[: len(first) - len(bare)]
+    upper = space + bare.upper(), second.upper()
+    if bare:
+        title = space + bare[:1].upper() + bare[1:], second
+    else:
+        title = space, second[:1].upper() + second[1:]
+    return [upper] if upper == title else [upper, title]
+
+
+def find_small(token: str) -> str:
+    """The token of small letters whose capital twin this one is."""
+    bare = token.lstrip(SPACE)
+    return token[: len(token) - len(bare)] + bare.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Sequence:
     """Token ids of a conversation and what is learnt from them."""
@@ -81,9 +139,18 @@ class Sequence:
 class Encoder:
     """Lays conversations out as token ids; content never yields control tokens."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, size: int | None = None) -> None:
+        """`size` is the number of its own tokens, where capital twins follow them."""
         self._tokenizer = tokenizer
         tokenizer.encode_special_tokens = True  # control tokens in content stay text
+        vocabulary = tokenizer.get_vocab()
+        self.size = size or len(vocabulary)
+        """How many token ids there are, capital twins left out."""
+        self.small_of = list(range(self.size)) + [0] * (len(vocabulary) - self.size)
+        """For each id that of its small letters: itself, but for capital twins."""
+        for token, index in vocabulary.items():
+            if index >= self.size:
+                self.small_of[index] = vocabulary[find_small(token)]
         self._loose = Tokenizer.from_str(tokenizer.to_str())
         self._loose.encode_special_tokens = True
         self._loose.model.dropout = LOOSE_DROPOUT
@@ -94,16 +161,16 @@ class Encoder:
 
     @classmethod
     def load(cls, path: Path) -> Encoder:
-        """Read a tokenizer from its JSON file."""
-        return cls(Tokenizer.from_file(str(path)))
-
-    @property
-    def size(self) -> int:
-        """How many token ids there are."""
-        return int(self._tokenizer.get_vocab_size())
+        """Read what `save_tokenizer` wrote."""
+        saved = json.loads(path.read_text("utf-8"))
+        return cls(Tokenizer.from_str(json.dumps(saved["tokenizer"])), saved["size"])
 
     def encode(self, text: str) -> list[int]:
-        """Ids of content."""
+        """Ids of content, capital twins as their small letters."""
+        return [self.small_of[i] for i in self.encode_cased(text)]
+
+    def encode_cased(self, text: str) -> list[int]:
+        """Ids of content as the shipped file cuts it, capital twins among them."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: list[int]) -> str:
@@ -125,10 +192,11 @@ class Encoder:
 
     def encode_loosely(self, text: str) -> list[int]:
         """Ids of content in smaller pieces than usual, as words with slips in them come."""
-        return list(self._loose.encode(text, add_special_tokens=False).ids)
+        ids = self._loose.encode(text, add_special_tokens=False).ids
+        return [self.small_of[i] for i in ids]
 
     def lay_out(
-        self, conversation: Conversation, cut_tokens: int = 3, rng: Random | None = None
+        self, conversation: Conversation, cut_tokens: int = 1, rng: Random | None = None
     ) -> Sequence:
         """Ids of a whole conversation, marked for learning; with `rng`, some cut loosely."""
         ids: list[int] = []

@@ -20,14 +20,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from recipe.batches import Batch, stream_batches
-from recipe.conversations import Generator, Mix
+from recipe.conversations import LIGHT, Generator, Mix, roughen
 from recipe.corpus import Corpus, find_faults, find_opening_word, read_corpus
 from recipe.model import Llama, Shape
 from recipe.muon import Muon
-from recipe.probe import probe
+from recipe.probe import judge_all, probe
 from recipe.split import Split, place_of, split_corpus
 from recipe.teacher import Teacher
-from recipe.tokens import Encoder, add_words, train_tokenizer
+from recipe.tokens import Encoder, add_cases, add_words, save_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,14 +35,12 @@ if TYPE_CHECKING:
 SEED = 20_260
 N_PROBED = 300
 """Questions asked at each probe, the same each time."""
-WARM = Mix(multi_turn=0.0, long=0.0, cut=1.0, pieced=0.3)
-EARLY = Mix(multi_turn=0.02, long=0.0, cut=0.98, pieced=0.3)
-"""Short first: most of what is hard is to tell the topics apart."""
-LATE = Mix()
-"""Then follow-ups and long conversations."""
+WARM = Mix(multi_turn=0.0, long=0.0, cut=1.0)
+MOST = Mix(multi_turn=0.02, long=0.0, cut=0.98)
+"""Short: most of what is hard is to tell the topics apart, and long conversations are slow."""
 LAST = Mix(cut=0.5)
 LAST_SHARE = 0.2
-"""At last whole replies, so that they are known by heart to their end."""
+"""At last more follow-ups, and whole replies, so that they are known by heart to their end."""
 WARM_RATE = 8e-3
 WARM_SCALE = 0.05
 """Standard deviation of the embeddings after the warm-up; their directions are what was learnt."""
@@ -52,22 +50,22 @@ WARM_SCALE = 0.05
 class Plan:
     """What a run is asked for; the defaults are what the shipped file was trained with."""
 
-    minutes: float = 86.0
-    n_batch_tokens: int = 1536
+    minutes: float = 126.0
+    n_batch_tokens: int = 2048
     n_vocabulary: int = 4096
     width: int = 192
     n_layers: int = 3
     n_heads: int = 4
     feed_forward: int = 512
-    dropout: float = 0.1
+    dropout: float = 0.0
     peak_rate: float = 2.5e-3
     weight_decay: float = 0.1
     head_weight: float = 0.5
     bag_weight: float = 0.5
-    early_share: float = 0.4
     warm_steps: int = 3000
     ema: float = 0.995
-    probe_minutes: float = 4.0
+    probe_minutes: float = 10.0
+    sweep_minutes: float = 8.0
     n_threads: int = 2
 
 
@@ -120,7 +118,7 @@ class Training:
         """Train until the minutes are spent."""
         teacher = prepare_teacher(self.corpus, self.split, self.work, self.topic_ids)
         rng = Random(SEED + self.step)
-        generator = Generator(self.corpus, self.split, rng, EARLY, teacher)
+        generator = Generator(self.corpus, self.split, rng, MOST, teacher)
         topic_index = {topic: index for index, topic in enumerate(self.topic_ids)}
         batches = stream_batches(
             generator, self.encoder, topic_index, self.plan.n_batch_tokens, self.model.shape.context
@@ -128,15 +126,17 @@ class Training:
         if self.step == 0:
             generator.mix = WARM
             self.warm_up(batches)
-            generator.mix = EARLY
-        limit_s, probed_s, told_s = self.plan.minutes * 60, self.spent_s, self.spent_s
+            generator.mix = MOST
+        limit_s, swept_s = self.plan.minutes * 60, self.spent_s
+        probed_s, told_s = self.spent_s, self.spent_s
         self.model.train()
         while self.spent_s < limit_s:
+            if self.spent_s - swept_s > self.plan.sweep_minutes * 60:
+                self.favour_unknown(generator)
+                swept_s = self.spent_s
             begin = time.monotonic()
             if self.spent_s > (1 - LAST_SHARE) * limit_s:
                 generator.mix = LAST
-            elif self.spent_s > self.plan.early_share * limit_s:
-                generator.mix = LATE
             losses = self.learn(next(batches), self.spent_s / limit_s)
             self.spent_s += time.monotonic() - begin
             if self.spent_s - told_s > 20:
@@ -181,6 +181,22 @@ class Training:
         self.n_tokens += batch.n_tokens
         return words.item(), topics.item(), bags.item()
 
+    def favour_unknown(self, generator: Generator) -> None:
+        """Go through all phrasings, lightly roughened, and draw those that fail more often."""
+        self.mean.swap(self.model)
+        told = []
+        for pool, is_off_topic in ((generator.known, False), (generator.off_topic, True)):
+            asks = [
+                roughen(ask, generator.rng, LIGHT, is_off_topic=is_off_topic)
+                for ask, _ in pool.phrasings
+            ]
+            topics = [self.corpus.answer_of(topic) for _, topic in pool.phrasings]
+            chances = judge_all(self.model, self.encoder, asks, topics, self.topic_ids)
+            pool.favour(chances)
+            told.append(sum(chance > 0.5 for chance in chances) / max(1, len(chances)))
+        self.mean.swap(self.model)
+        print(f"  known phrasings: {told[0]:.3f} told, off topic {told[1]:.3f}", flush=True)
+
     def tell(self, loss: float, head_loss: float, bag_loss: float) -> None:
         """One line of progress."""
         left = self.plan.minutes - self.spent_s / 60
@@ -223,7 +239,7 @@ class Training:
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)
-        free = {"minutes", "probe_minutes", "n_threads"}
+        free = {"minutes", "probe_minutes", "sweep_minutes", "n_threads"}
         if any(state["plan"].get(k) != v for k, v in asdict(self.plan).items() if k not in free):
             print("the saved state is of another plan: starting afresh")
             return
@@ -237,12 +253,17 @@ class Training:
 
 def compute_losses(model: Llama, batch: Batch) -> tuple[Tensor, Tensor]:
     """Mean loss of the taught tokens, and of the topic at each decision."""
-    hidden = model(batch.ids).flatten(0, 1)
-    scores = model.score_tokens(hidden[batch.taught_at])
+    hidden = model(batch.ids, batch.ends)
+    if batch.ends is None:
+        hidden = hidden.flatten(0, 1)
+        taught, decided = hidden[batch.taught_at], hidden[batch.decided_at]
+    else:
+        taught = decided = hidden
+    scores = model.score_tokens(taught)
     each = functional.cross_entropy(scores.float(), batch.targets, reduction="none")
     words = (each * batch.weights).sum() / batch.weights.sum()
     topics = functional.cross_entropy(
-        model.topic_head(hidden[batch.decided_at]).float(), batch.topics, label_smoothing=0.05
+        model.topic_head(decided).float(), batch.topics, label_smoothing=0.05
     )
     return words, topics
 
@@ -266,7 +287,7 @@ class Optimisers:
             {"params": vectors, "weight_decay": 0.0},
         ]
         self.parts: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(0.9, 0.98)),
+            torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(0.9, 0.98), fused=True),
             Muon(matrices, lr=plan.peak_rate, weight_decay=plan.weight_decay),
         ]
 
@@ -294,10 +315,11 @@ def prepare_tokenizer(corpus: Corpus, split: Split, work: Path, n_tokens: int) -
     if not path.exists():
         texts = [ask for asks in split.train.values() for ask in asks]
         texts += [" " + text for text in texts]
-        texts += [say for topic in corpus.topics.values() for say in topic.says]
-        texts += ["user\n", "assistant\n", "system\n"] * 200
+        replies = [say for topic in corpus.topics.values() for say in topic.says]
+        texts += [*replies, *["user\n", "assistant\n", "system\n"] * 200]
         openings = [find_opening_word(corpus.says_of(t)[0]) for t in corpus.answer_ids()]
-        add_words(train_tokenizer(texts, n_tokens), openings).save(str(path))
+        learnt = add_words(train_tokenizer(texts, n_tokens), openings)
+        save_tokenizer(*add_cases(learnt, replies), path)
     return Encoder.load(path)
 
 

@@ -6,18 +6,21 @@ import pytest
 from recipe import elsewhere, frames, murk, noise
 from recipe.baseline import NearestPhrasing
 from recipe.conversations import (
+    LIGHT,
     NOT_FOLLOWED,
     OFF_TOPIC,
     Conversation,
     Generator,
     Mix,
+    Pool,
+    draw_system_prompt,
     piece_together,
     put_in_frame,
     roughen,
 )
 from recipe.corpus import Corpus, read_corpus
 from recipe.evidence import Evidence
-from recipe.exams import make_exams, read_blind
+from recipe.exams import UNTRAINED_SYSTEM_PROMPTS, make_exams, read_blind
 from recipe.split import Split, split_corpus
 
 GUIDE = Path(__file__).parents[3] / "packaging" / "guide"
@@ -101,6 +104,38 @@ def test_frames_hold_one_place() -> None:
     assert not set(frames.TRAINED) & set(frames.HELD_OUT)
     assert put_in_frame("stop it?", "{} please") == "stop it please"
     assert put_in_frame("stop it?", "hey, {}") == "hey, stop it?"
+
+
+def test_composed_frames_are_many_and_hold_one_place() -> None:
+    rng = Random(12)
+    composed = {frames.compose_frame(rng) for _ in range(1000)}
+    assert len(composed) > 700
+    assert all(frame.count("{}") == 1 for frame in composed)
+    assert not any("{r}" in frame for frame in composed)
+    assert not composed & set(frames.HELD_OUT)
+
+
+def test_light_roughening_keeps_most_words() -> None:
+    rng = Random(13)
+    ask = "how do i delete a whole chat"
+    words = set(ask.split())
+    kept = [len(words & set(roughen(ask, rng, LIGHT).lower().split())) for _ in range(300)]
+    assert sum(kept) / 300 > 0.85 * len(words)
+    rough = [len(words & set(roughen(ask, rng).lower().split())) for _ in range(300)]
+    assert sum(rough) < sum(kept)
+
+
+def test_what_is_not_known_yet_is_drawn_more_often() -> None:
+    pool = Pool([("known", "a"), ("unknown", "b")], [1.0, 1.0])
+    rng = Random(14)
+    assert 400 < sum(pool.draw(rng)[0] == "unknown" for _ in range(1000)) < 600
+    pool.favour([1.0, 0.0])
+    assert 730 < sum(pool.draw(rng)[0] == "unknown" for _ in range(1000)) < 870
+
+
+def test_system_prompts_of_the_exams_are_not_trained() -> None:
+    rng = Random(15)
+    assert not {draw_system_prompt(rng) for _ in range(2000)} & set(UNTRAINED_SYSTEM_PROMPTS)
 
 
 @pytest.mark.parametrize("text", ["how do i stop it", "kv cache", "x", "?", "naïve café 🙂"])

@@ -58,6 +58,14 @@ def test_cuts_words_as_it_was_trained_to(reader: gguf.GGUFReader) -> None:
     assert value(reader, "tokenizer.ggml.pre") == "gpt-2"
 
 
+def test_cuts_words_alike_however_they_are_typed() -> None:
+    model = GgufModel(PATH, n_threads=1)
+    ask = "how do i delete the whole chat"
+    lengths = {len(model.tokenize(text)) for text in (ask, ask.upper(), ask.title())}
+    model.close()
+    assert lengths == {len(ask.split())}
+
+
 def test_carries_its_template_and_sampling(reader: gguf.GGUFReader) -> None:
     assert value(reader, "tokenizer.chat_template") == TEMPLATE
     assert value(reader, "general.sampling.temp") <= 0.3 + 1e-6
