@@ -184,7 +184,7 @@ def write(
     return ended, [token for event in texts for token in event.tokens]
 
 
-def assert_same_words(one: list[DrawnToken], other: list[DrawnToken]) -> None:
+def assert_same_words(one: list[DrawnToken], other: list[DrawnToken], near: float = NEAR) -> None:
     """The same tokens, as likely, up to where two were as good as equally likely."""
     assert one
     for mine, its in zip(one, other, strict=False):
@@ -280,7 +280,7 @@ def test_every_kind_of_memory_works_on_the_gpu(
     assert_gpu_writes_as_cpu_does(recorder, gpu, path)
 
 
-@pytest.mark.parametrize("kv_type", ["f32", "f16", "bf16", "q8_0", "q4_0"])
+@pytest.mark.parametrize("kv_type", ["f32", "f16", "bf16", "q8_0"])
 def test_every_kind_of_conversation_memory_works_on_the_gpu(
     gpu: ChildEngine, recorder: Recorder, wide: Path, kv_type: str
 ) -> None:
