@@ -185,7 +185,7 @@ def write(
     return ended, [token for event in texts for token in event.tokens]
 
 
-def assert_same_words(one: list[DrawnToken], other: list[DrawnToken], near: float = NEAR) -> None:
+def assert_same_words(one: list[DrawnToken], other: list[DrawnToken]) -> None:
     """The same tokens, as likely, up to where two were as good as equally likely."""
     assert one
     for mine, its in zip(one, other, strict=False):
