@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from recipe.model import Llama, Shape
 
 NAME = "Inglenook Guide"
-MAX_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 8_000_000
 SAMPLING = {"temp": 0.1, "top_k": 20, "top_p": 0.9, "min_p": 0.1, "penalty_repeat": 1.0}
 """Defaults told by the file. No repeat penalty: answers repeat words of the question."""
 

@@ -23,7 +23,7 @@ from recipe.model import Llama
 if TYPE_CHECKING:
     from recipe.recogniser import Recogniser
 
-READ_WIDTH = 96
+READ_WIDTH = 160
 """Columns of the recogniser's embeddings; the last two are not learnt, see `Columns`."""
 CODE_WIDTH = 64
 """Columns in which it writes down what it found."""

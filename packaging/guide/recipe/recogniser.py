@@ -238,7 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, default=Path("corpus"))
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=16.0)
+    parser.add_argument("--minutes", type=float, default=18.0)
     options = parser.parse_args()
     corpus = read_corpus(options.corpus)
     old, facts = load_weights(options.work / "best.pt")

@@ -6,6 +6,7 @@ Called by training, conversion and verification.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ REST_WEIGHT = 0.4
 which is known by heart."""
 SPACE = "\u0120"
 """How byte-level BPE writes a space."""
+COMMON = 12
+"""So often a token stands in the questions for it to have twins in capitals."""
 LOOSE_SHARE = 0.25
 """Share of the questions in training whose words are cut into smaller pieces by chance."""
 LOOSE_DROPOUT = 0.15
@@ -67,8 +70,10 @@ def add_words(tokenizer: Tokenizer, words: Iterable[str]) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(facts))
 
 
-def add_cases(tokenizer: Tokenizer, replies: Iterable[str]) -> tuple[Tokenizer, int]:
-    """The same tokenizer with twins `Delete` and `DELETE` wherever it has a token `delete`.
+def add_cases(
+    tokenizer: Tokenizer, replies: Iterable[str], asks: Iterable[str]
+) -> tuple[Tokenizer, int]:
+    """The same tokenizer with twins `Delete` and `DELETE` of what is common in questions.
 
     Each merge of small letters is followed by its twins, so that a word is cut alike however it
     is typed. Also returns the number of tokens that have weights of their own: twins that stand in
@@ -76,24 +81,37 @@ def add_cases(tokenizer: Tokenizer, replies: Iterable[str]) -> tuple[Tokenizer, 
     """
     facts = json.loads(tokenizer.to_str())
     own = sorted(facts["model"]["vocab"], key=facts["model"]["vocab"].__getitem__)
-    known, names = set(own), dict.fromkeys(own)
-    merges: dict[tuple[str, str], None] = {}
-    for first, second in facts["model"]["merges"]:
-        merges.setdefault((first, second))
+    small = {(first, second): None for first, second in facts["model"]["merges"]}
+    merges = _add_twins(small, set(own))
+
+    def number(tokens: Iterable[str]) -> Tokenizer:
+        names = dict.fromkeys(tokens)
+        kept = [merge for merge in merges if names.keys() >= {*merge, "".join(merge)}]
+        facts["model"]["merges"] = [list(merge) for merge in kept]
+        facts["model"]["vocab"] = {token: index for index, token in enumerate(names)}
+        return Tokenizer.from_str(json.dumps(facts))
+
+    twins = [name for merge in merges if (name := "".join(merge)) not in set(own)]
+    used = {t for e in number([*own, *twins]).encode_batch(list(replies)) for t in e.tokens}
+    own += sorted(used.difference(own))
+    counts = Counter(t for e in tokenizer.encode_batch(list(asks)) for t in e.tokens)
+    kept = {name for name in twins if counts[find_small(name)] >= COMMON}.union(own)
+    for merge in reversed(merges):  # what a twin is made of comes with it
+        if "".join(merge) in kept:
+            kept.update(merge)
+    return number([*own, *(name for name in twins if name in kept)]), len(own)
+
+
+def _add_twins(merges: Iterable[tuple[str, str]], known: set[str]) -> dict[tuple[str, str], None]:
+    """The merges, each followed by its twins as far as what those are made of is there."""
+    with_twins: dict[tuple[str, str], None] = {}
+    for first, second in merges:
+        with_twins.setdefault((first, second))
         for twin in _list_twins(first, second):
             if twin[0] in known and twin[1] in known:
                 known.add("".join(twin))
-                names.setdefault("".join(twin))
-                merges.setdefault(twin)
-    facts["model"]["merges"] = [list(merge) for merge in merges]
-
-    def number(tokens: Iterable[str]) -> Tokenizer:
-        facts["model"]["vocab"] = {token: index for index, token in enumerate(tokens)}
-        return Tokenizer.from_str(json.dumps(facts))
-
-    used = {t for e in number(names).encode_batch(list(replies)) for t in e.tokens}
-    own += sorted(used.difference(own))
-    return number(dict.fromkeys([*own, *names])), len(own)
+                with_twins.setdefault(twin)
+    return with_twins
 
 
 def save_tokenizer(tokenizer: Tokenizer, size: int, path: Path) -> None:

@@ -313,13 +313,13 @@ def prepare_tokenizer(corpus: Corpus, split: Split, work: Path, n_tokens: int) -
     """Load the run's tokenizer, or learn it from the phrasings trained on and the replies."""
     path = work / "tokenizer.json"
     if not path.exists():
-        texts = [ask for asks in split.train.values() for ask in asks]
-        texts += [" " + text for text in texts]
+        asks = [ask for group in split.train.values() for ask in group]
+        texts = [*asks, *(" " + ask for ask in asks)]
         replies = [say for topic in corpus.topics.values() for say in topic.says]
         texts += [*replies, *["user\n", "assistant\n", "system\n"] * 200]
         openings = [find_opening_word(corpus.says_of(t)[0]) for t in corpus.answer_ids()]
         learnt = add_words(train_tokenizer(texts, n_tokens), openings)
-        save_tokenizer(*add_cases(learnt, replies), path)
+        save_tokenizer(*add_cases(learnt, replies, asks), path)
     return Encoder.load(path)
 
 
