@@ -14,13 +14,13 @@ from typing import Final
 
 N_GRAM: Final = 3
 """So many tokens must have stood together before, for the text after them to be a guess."""
-SIZES: Final = (4, 8, 16)
+SIZES: Final = (4, 8, 16, 32)
 """Tokens in a step that checks guesses: few sizes, so that each is measured often."""
 MAX_GUESSES: Final = SIZES[-1] - 1
 MIN_GAIN: Final = 1.05
 
 _MAX_LENGTH: Final = 32
-_USUAL_COSTS: Final = {1: 1.0, 4: 2.3, 8: 4.0, 16: 6.7}
+_USUAL_COSTS: Final = {1: 1.0, 4: 2.3, 8: 4.0, 16: 6.7, 32: 12.0}
 """What a step of each size takes on a processor, in steps of one token, until it is measured."""
 _BUCKETS: Final = (4, 5, 7, 10, 16, 32)
 _USUAL_CHANCES: Final = (0.4, 0.5, 0.6, 0.7, 0.85, 0.93, 0.97)

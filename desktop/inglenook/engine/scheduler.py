@@ -35,7 +35,7 @@ QUEUE_LIMIT: Final = 64
 _FIRST_CHUNK: Final = 128
 _MIN_CHUNK: Final = 32
 _MIN_SHARED_CHUNK: Final = 4
-_STEP_ALONE_S: Final = 1.0
+_STEP_ALONE_S: Final = 2.0
 _STEP_DEAF_S: Final = 0.25
 """On a GPU a step cannot be broken off, so a stop waits for its end."""
 _STEP_SHARED_S: Final = 0.2
@@ -197,14 +197,16 @@ class Scheduler:
         sampled, read = self._fill_batch()
         if not self._batch.n_tokens:
             return
-        pace = self._paces.prefill if read else self._paces.for_decode(self._batch.n_tokens)
-        self._context.set_threads(pace.n_threads)
-        is_usual = not pace.is_trying
+        pace = self._paces.prefill if read else self._paces.for_decode(len(sampled))
+        # Checking guesses is work like reading; the thread counts to try are found out elsewhere.
+        self._context.set_threads(self._paces.prefill.chosen if self._guesses else pace.n_threads)
+        is_usual = not pace.is_trying or bool(self._guesses)
         started = time.monotonic()
         outcome = self._context.decode(self._batch)
         if outcome is Decoded.DONE:
             seconds = time.monotonic() - started
-            self._note_speed(pace, sum(n for _, n in read), seconds)
+            if not self._guesses:
+                self._note_speed(pace, sum(n for _, n in read), seconds)
             if len(self._live) == 1 and not read and is_usual:
                 self._bets.note(self._batch.n_tokens, seconds)
             self._take_results(sampled, read)
@@ -308,10 +310,13 @@ class Scheduler:
         if is_shared:
             n_tokens = int(self._read_tps * _STEP_SHARED_S) if self._read_tps else _MIN_CHUNK
             return max(_MIN_SHARED_CHUNK, n_tokens)
-        if not self._read_tps or self._paces.prefill.is_trying:
+        if not self._read_tps:
             return _FIRST_CHUNK if self._context.can_interrupt else _MIN_CHUNK
+        if self._paces.prefill.is_trying:
+            return _MIN_CHUNK  # A try of the wrong count should not cost much.
         step_s = _STEP_ALONE_S if self._context.can_interrupt else _STEP_DEAF_S
-        return max(_MIN_CHUNK, int(self._read_tps * step_s))
+        # Products of matrices come in tiles: whole ones are read fastest.
+        return max(1, int(self._read_tps * step_s) // _MIN_CHUNK) * _MIN_CHUNK
 
     def _note_speed(self, pace: Pace, n_read: int, seconds: float) -> None:
         if not n_read:
