@@ -81,7 +81,7 @@ def add_cases(
     """
     facts = json.loads(tokenizer.to_str())
     own = sorted(facts["model"]["vocab"], key=facts["model"]["vocab"].__getitem__)
-    small = dict.fromkeys(facts["model"]["merges"])
+    small = [(first, second) for first, second in facts["model"]["merges"]]
     merges = _add_twins(small, set(own))
 
     def number(tokens: Iterable[str]) -> Tokenizer:
