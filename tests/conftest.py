@@ -9,12 +9,17 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from inglenook.base.events import EventHub
 from inglenook.base.paths import Profile, open_profile
 from inglenook.store.store import Store
 
 LEAK_WAIT_S = 3.0
+# Nothing is asserted on a clock, and a busy machine is no fault of a test.
+settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
+
 TOLERATED_THREADS = ("pymonitor", "QThread", "Dummy-", "asyncio_", "ThreadPoolExecutor")
 
 
