@@ -95,10 +95,10 @@ def cmake_defines(backend: Backend) -> dict[str, str]:
 
 
 def find_nvcc() -> Path | None:
-    """NVIDIA's compiler, on PATH or where its installer puts it."""
-    homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
-    folders = [Path(home) / "bin" for home in homes if home]
-    search = os.pathsep.join([os.environ.get("PATH", ""), *map(str, folders)])
+    """NVIDIA's compiler: of the toolkit that is named, on PATH, or where its installer puts it."""
+    named = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH")]
+    folders = [str(Path(home) / "bin") for home in named if home]
+    search = os.pathsep.join([*folders, os.environ.get("PATH", ""), "/usr/local/cuda/bin"])
     found = shutil.which("nvcc", path=search)
     return Path(found) if found else None
 
