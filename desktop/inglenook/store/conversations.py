@@ -184,7 +184,8 @@ def _erase(connection: Connection, ids: list[str]) -> None:
     has_messages = connection.scalar(count)
     connection.execute(delete(conversations).where(conversations.c.id.in_(ids)))
     if has_messages:
-        connection.exec_driver_sql(search_index.PURGE)
+        for purge in search_index.PURGES:
+            connection.exec_driver_sql(purge)
 
 
 def _to_value(value: object) -> object:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from inglenook.store.text import decode_stored
 
-HEAD: Final = 3
+HEAD: Final = 4
 """The schema version that this code reads and writes: the number of the newest migration."""
 
 

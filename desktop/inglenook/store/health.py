@@ -6,15 +6,16 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from inglenook.base.errors import StorageError
+from inglenook.store.attachments import is_file_intact
 from inglenook.store.database import Database
-from inglenook.store.schema import conversations, messages
+from inglenook.store.schema import attachments, conversations, messages
 from inglenook.store.text import is_intact
 
 
 class DatabaseHealth(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about the database. `integrity` is "ok", or what SQLite found first.
 
-    `n_damaged` counts messages whose text does not match its checksum.
+    `n_damaged` counts messages whose text, or a file attached to them, does not match its checksum.
     """
 
     sqlite_version: str
@@ -58,12 +59,31 @@ class Health:
 
 def _count_damaged(connection: Connection) -> int:
     columns = messages.c
+    damaged = {
+        message_id
+        for message_id, name, text, checksum in connection.execute(
+            select(
+                attachments.c.message_id,
+                attachments.c.name,
+                attachments.c.text,
+                attachments.c.checksum,
+            )
+        )
+        if not is_file_intact(name, text, checksum)
+    }
     rows = connection.execute(
-        select(columns.content, columns.checksum, columns.reasoning, columns.reasoning_checksum)
+        select(
+            columns.id,
+            columns.content,
+            columns.checksum,
+            columns.reasoning,
+            columns.reasoning_checksum,
+        )
     )
     return sum(
-        not (is_intact(content, checksum) and is_intact(reasoning, reasoning_checksum))
-        for content, checksum, reasoning, reasoning_checksum in rows
+        message_id in damaged
+        or not (is_intact(content, checksum) and is_intact(reasoning, reasoning_checksum))
+        for message_id, content, checksum, reasoning, reasoning_checksum in rows
     )
 
 

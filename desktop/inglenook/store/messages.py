@@ -6,19 +6,25 @@ then on.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from inglenook.base.records import now
+from inglenook.store.attachments import (
+    NOTHING_ATTACHED,
+    drop_draft_attachments,
+    fetch_attached,
+    insert_attachments,
+)
 from inglenook.store.conversations import change_conversation, insert_conversation
 from inglenook.store.database import Database
 from inglenook.store.faults import not_found
 from inglenook.store.gate import Presence
-from inglenook.store.records import Message, Role, Statistics, Status
+from inglenook.store.pieces import drop_pieces, fetch_tails, insert_piece
+from inglenook.store.records import Attachment, Message, Role, Statistics, Status
 from inglenook.store.rows import Tail, from_statistics, to_message, to_microseconds
 from inglenook.store.schema import messages, pieces
 from inglenook.store.text import clean_text, compute_checksum, is_intact
@@ -46,6 +52,7 @@ class Messages:
         model_id: str,
         model_name: str,
         n_replies: int = 1,
+        attachments: Sequence[Attachment] = (),
     ) -> tuple[Message, ...]:
         """Make a conversation together with its first exchange, in one durable transaction.
 
@@ -57,7 +64,14 @@ class Messages:
                 connection, title=title, model_id=model_id, system_prompt=system_prompt
             )
             return self._add_exchange(
-                connection, conversation_id, None, text, model_id, model_name, n_replies
+                connection,
+                conversation_id,
+                None,
+                text,
+                model_id,
+                model_name,
+                n_replies,
+                attachments,
             )
 
         return self._database.write(work)
@@ -71,18 +85,34 @@ class Messages:
         model_id: str,
         model_name: str,
         n_replies: int = 1,
+        attachments: Sequence[Attachment] = (),
+        is_draft: bool = True,
     ) -> tuple[Message, ...]:
         """Add the user's message and the empty replies below it, and show the first one's branch.
 
-        One durable transaction: when this returns, the user's words are on the disk. The draft is
-        emptied with it, and the conversation talks with this model from now on. Returns the user's
-        message, then the replies. Raises `StorageError` (not_found).
+        One durable transaction: when this returns, the user's words are on the disk. They were the
+        conversation's draft, unless `is_draft` says otherwise: it is emptied. The conversation
+        talks with this model from now on. Returns the user's message, then the replies. Raises
+        `StorageError` (not_found).
         """
-        return self._database.write(
-            lambda connection: self._add_exchange(
-                connection, conversation_id, parent_id, text, model_id, model_name, n_replies
+
+        def work(connection: Connection) -> tuple[Message, ...]:
+            added = self._add_exchange(
+                connection,
+                conversation_id,
+                parent_id,
+                text,
+                model_id,
+                model_name,
+                n_replies,
+                attachments,
             )
-        )
+            if is_draft:
+                change_conversation(connection, conversation_id, draft="")
+                drop_draft_attachments(connection, conversation_id)
+            return added
+
+        return self._database.write(work)
 
     def add_reply(
         self,
@@ -158,7 +188,7 @@ class Messages:
             next_ordinal = 0 if ordinal is None else ordinal + 1
             for part, text in parts:
                 if text:
-                    _insert_piece(connection, message_id, next_ordinal, part, text)
+                    insert_piece(connection, message_id, next_ordinal, part, text)
                     next_ordinal += 1
 
         self._database.write(work, is_durable=False)
@@ -191,7 +221,7 @@ class Messages:
                 statistics=from_statistics(statistics),
                 writer="",
             )
-            connection.execute(delete(pieces).where(pieces.c.message_id == message_id))
+            drop_pieces(connection, message_id)
             message = fetch_message(connection, message_id)
             _show(connection, message.conversation_id, None)
             return message
@@ -254,13 +284,15 @@ class Messages:
         model_id: str,
         model_name: str,
         n_replies: int,
+        attachments: Sequence[Attachment],
     ) -> tuple[Message, ...]:
         _check_parent(connection, conversation_id, parent_id)
         user_id = _insert(connection, conversation_id, parent_id, "user", text, "complete")
+        insert_attachments(connection, user_id, attachments)
         ids = self._insert_replies(
             connection, conversation_id, user_id, model_id, model_name, n_replies
         )
-        _show(connection, conversation_id, ids[0], draft="", model_id=model_id)
+        _show(connection, conversation_id, ids[0], model_id=model_id)
         return tuple(_fetch(connection, partial(fetch_siblings, connection), [user_id, *ids]))
 
     def _insert_replies(
@@ -325,29 +357,14 @@ def _fetch(
     found: dict[str, Message] = {}
     for start in range(0, len(ids), _BATCH):
         batch = ids[start : start + _BATCH]
-        tails = _fetch_tails(connection, batch)
+        tails, attached = fetch_tails(connection, batch), fetch_attached(connection, batch)
         rows = connection.execute(select(messages).where(messages.c.id.in_(batch))).mappings()
         for row in rows:
-            tail = tails.get(row["id"], _NO_TAIL)
-            found[row["id"]] = to_message(row, tail, list_siblings(row["id"]))
+            message_id = row["id"]
+            tail = tails.get(message_id, _NO_TAIL)
+            files = attached.get(message_id, NOTHING_ATTACHED)
+            found[message_id] = to_message(row, tail, files, list_siblings(message_id))
     return [found[message_id] for message_id in ids if message_id in found]
-
-
-def _fetch_tails(connection: Connection, ids: list[str]) -> dict[str, Tail]:
-    query = (
-        select(pieces.c.message_id, pieces.c.text, pieces.c.checksum, pieces.c.part)
-        .where(pieces.c.message_id.in_(ids))
-        .order_by(pieces.c.message_id, pieces.c.ordinal)
-    )
-    tails: dict[str, Tail] = {}
-    for message_id, rows in groupby(connection.execute(query), key=lambda row: str(row[0])):
-        parts = [(str(row[1]), row[2], row[3]) for row in rows]
-        tails[message_id] = Tail(
-            "".join(text for text, _, part in parts if part != "reasoning"),
-            "".join(text for text, _, part in parts if part == "reasoning"),
-            all(compute_checksum(text) == checksum for text, checksum, _ in parts),
-        )
-    return tails
 
 
 def _insert(
@@ -399,7 +416,7 @@ def _interrupt(connection: Connection, message_id: str) -> None:
         columns.content, columns.checksum, columns.reasoning, columns.reasoning_checksum
     ).where(columns.id == message_id)
     content, checksum, reasoning, reasoning_checksum = connection.execute(query).one()
-    tail = _fetch_tails(connection, [message_id]).get(message_id, _NO_TAIL)
+    tail = fetch_tails(connection, [message_id]).get(message_id, _NO_TAIL)
     values: dict[str, Any] = {"status": "interrupted", "finish_reason": "", "writer": ""}
     if tail.is_intact and is_intact(content, checksum) and is_intact(reasoning, reasoning_checksum):
         values |= {
@@ -408,23 +425,9 @@ def _interrupt(connection: Connection, message_id: str) -> None:
             "reasoning": reasoning + tail.reasoning,
             "reasoning_checksum": compute_checksum(tail.reasoning, reasoning_checksum),
         }
-        connection.execute(delete(pieces).where(pieces.c.message_id == message_id))
+        drop_pieces(connection, message_id)
     # Text that rotted stays where it is, so that its checksum goes on telling of it.
     _change(connection, message_id, **values)
-
-
-def _insert_piece(
-    connection: Connection, message_id: str, ordinal: int, part: str, text: str
-) -> None:
-    connection.execute(
-        pieces.insert().values(
-            message_id=message_id,
-            ordinal=ordinal,
-            text=text,
-            checksum=compute_checksum(text),
-            part=part,
-        )
-    )
 
 
 def _show(

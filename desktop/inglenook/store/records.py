@@ -54,12 +54,19 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     decode_tps: float = 0.0
 
 
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A text file as it was when it was attached: its name, without folders, and its text."""
+
+    name: str
+    text: str
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """One message of a conversation's tree.
 
     `sibling_ids` are the versions at this place, oldest first, with this one among them.
-    `reasoning` is what the model thought before `content`. `is_intact` is False when a text does
-    not match its checksum.
+    `reasoning` is what the model thought before `content`; `attachments` are files that a person
+    gave with it. `is_intact` is False when a text does not match its checksum.
     """
 
     id: str
@@ -77,6 +84,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     statistics: Statistics = Statistics()
     sibling_ids: tuple[str, ...] = ()
     is_intact: bool = True
+    attachments: tuple[Attachment, ...] = ()
 
 
 class SearchHit(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 
 from inglenook.base.records import InstalledModel, ModelDefaults
 from inglenook.base.settings import Value
-from inglenook.store.records import Conversation, Message, Role, Statistics, Status
+from inglenook.store.records import Attachment, Conversation, Message, Role, Statistics, Status
 from inglenook.store.text import is_intact, show_stored
 
 log = logging.getLogger(__name__)
@@ -64,6 +64,14 @@ def to_conversation(row: Row) -> Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """What is attached to one message, and whether all of it is what was stored."""
+
+    files: tuple[Attachment, ...] = ()
+    is_intact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Tail:
     """What was saved of a reply since it last ended: the text of its pieces."""
 
@@ -72,8 +80,8 @@ class Tail:
     is_intact: bool = True
 
 
-def to_message(row: Row, tail: Tail, siblings: tuple[str, ...]) -> Message:
-    """Make a message out of a row of `messages` and its pieces."""
+def to_message(row: Row, tail: Tail, attached: Attached, siblings: tuple[str, ...]) -> Message:
+    """Make a message out of a row of `messages`, its pieces and what is attached to it."""
     text, text_is_intact = _read_text(row["content"], row["checksum"])
     reasoning, reasoning_is_intact = _read_text(row["reasoning"], row["reasoning_checksum"])
     status, role = row["status"], row["role"]
@@ -92,7 +100,8 @@ def to_message(row: Row, tail: Tail, siblings: tuple[str, ...]) -> Message:
         error=_to_text(row["error"]),
         statistics=_to_statistics(row["statistics"]),
         sibling_ids=siblings,
-        is_intact=text_is_intact and reasoning_is_intact and tail.is_intact,
+        is_intact=all((text_is_intact, reasoning_is_intact, tail.is_intact, attached.is_intact)),
+        attachments=attached.files,
     )
 
 

@@ -18,11 +18,19 @@ from typing import Any, Final
 from sqlalchemy import Table
 
 from inglenook.store.file import connect
-from inglenook.store.schema import conversations, messages, models, pieces, settings
+from inglenook.store.schema import (
+    attachments,
+    conversations,
+    draft_attachments,
+    messages,
+    models,
+    pieces,
+    settings,
+)
 
 log = logging.getLogger(__name__)
 
-_TABLES: Final = (conversations, messages, models, settings)
+_TABLES: Final = (conversations, messages, attachments, draft_attachments, models, settings)
 _HEADER_BYTES: Final = 100
 _PAGE_COUNT_OFFSET: Final = 28
 _FREELIST_OFFSET: Final = 32
@@ -208,3 +216,7 @@ def _mend(target: sqlite3.Connection) -> None:
         WHERE leaf_id IS NULL OR leaf_id NOT IN (SELECT id FROM messages)"""
     )
     target.execute("DELETE FROM pieces WHERE message_id NOT IN (SELECT id FROM messages)")
+    target.execute("DELETE FROM attachments WHERE message_id NOT IN (SELECT id FROM messages)")
+    target.execute(
+        "DELETE FROM draft_attachments WHERE conversation_id NOT IN (SELECT id FROM conversations)"
+    )

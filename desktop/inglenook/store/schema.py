@@ -4,9 +4,11 @@ Times are whole microseconds since 1970 in UTC; truth values are 0 and 1. `messa
 with every insert: it orders siblings, and is the row id that the search index points to. The text
 of a reply that is being written stands in `pieces` until the reply ends, so that saving a few
 tokens costs a few tokens, however long the reply is, and never touches what was saved before. A
-piece belongs to the reply's reasoning or to its answer; only answers are searched.
+piece belongs to the reply's reasoning or to its answer; only answers are searched. Files that are
+attached to a message are kept as the text that they held then.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import (
@@ -83,6 +85,35 @@ pieces = Table(
     sqlite_with_rowid=False,
 )
 
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("message_id", Text, ForeignKey("messages.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
+    CheckConstraint("typeof(checksum) = 'integer'", name="checksum_is_whole"),
+    Index("attachments_by_message", "message_id"),
+)
+
+draft_attachments = Table(
+    "draft_attachments",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column(
+        "conversation_id",
+        Text,
+        ForeignKey("conversations.id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("name", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
+    CheckConstraint("typeof(checksum) = 'integer'", name="checksum_is_whole"),
+    Index("draft_attachments_by_conversation", "conversation_id"),
+)
+
 models = Table(
     "models",
     metadata,
@@ -116,25 +147,59 @@ settings = Table(
     Column("value", Text, nullable=False),
 )
 
-SEARCH_TABLE: Final = "message_search"
 
-SEARCH_DDL: Final = (
-    """CREATE VIRTUAL TABLE message_search USING fts5(
-        content, content='messages', content_rowid='number',
-        tokenize='unicode61 remove_diacritics 2', prefix='2 3')""",
-    """CREATE TRIGGER message_search_insert AFTER INSERT ON messages BEGIN
-        INSERT INTO message_search(rowid, content) VALUES (new.number, new.content); END""",
-    """CREATE TRIGGER message_search_delete AFTER DELETE ON messages BEGIN
-        INSERT INTO message_search(message_search, rowid, content)
-        VALUES ('delete', old.number, old.content); END""",
-    """CREATE TRIGGER message_search_update AFTER UPDATE OF content ON messages BEGIN
-        INSERT INTO message_search(message_search, rowid, content)
-        VALUES ('delete', old.number, old.content);
-        INSERT INTO message_search(rowid, content) VALUES (new.number, new.content); END""",
-)
-"""The search index over `messages.content`, kept in step by triggers. It can be made again."""
+@dataclass(frozen=True, slots=True)
+class SearchIndex:
+    """A full-text index over a table, kept in step by triggers. It can be made again."""
 
-SEARCH_TRIGGERS: Final = ("message_search_insert", "message_search_delete", "message_search_update")
-SEARCH_SHADOWS: Final = tuple(
-    f"message_search_{part}" for part in ("data", "idx", "docsize", "config", "content")
+    table: str
+    content: str
+    """The table that it indexes."""
+    ddl: tuple[str, ...]
+    """Makes the index, then its triggers."""
+    triggers: tuple[str, ...]
+
+    @property
+    def shadows(self) -> tuple[str, ...]:
+        """The tables in which FTS5 keeps it."""
+        parts = ("data", "idx", "docsize", "config", "content")
+        return tuple(f"{self.table}_{part}" for part in parts)
+
+
+SEARCH_INDEXES: Final = (
+    SearchIndex(
+        "message_search",
+        "messages",
+        (
+            """CREATE VIRTUAL TABLE message_search USING fts5(
+                content, content='messages', content_rowid='number',
+                tokenize='unicode61 remove_diacritics 2', prefix='2 3')""",
+            """CREATE TRIGGER message_search_insert AFTER INSERT ON messages BEGIN
+                INSERT INTO message_search(rowid, content) VALUES (new.number, new.content); END""",
+            """CREATE TRIGGER message_search_delete AFTER DELETE ON messages BEGIN
+                INSERT INTO message_search(message_search, rowid, content)
+                VALUES ('delete', old.number, old.content); END""",
+            """CREATE TRIGGER message_search_update AFTER UPDATE OF content ON messages BEGIN
+                INSERT INTO message_search(message_search, rowid, content)
+                VALUES ('delete', old.number, old.content);
+                INSERT INTO message_search(rowid, content) VALUES (new.number, new.content); END""",
+        ),
+        ("message_search_insert", "message_search_delete", "message_search_update"),
+    ),
+    SearchIndex(
+        "attachment_search",
+        "attachments",
+        (
+            """CREATE VIRTUAL TABLE attachment_search USING fts5(
+                name, text, content='attachments', content_rowid='number',
+                tokenize='unicode61 remove_diacritics 2', prefix='2 3')""",
+            """CREATE TRIGGER attachment_search_insert AFTER INSERT ON attachments BEGIN
+                INSERT INTO attachment_search(rowid, name, text)
+                VALUES (new.number, new.name, new.text); END""",
+            """CREATE TRIGGER attachment_search_delete AFTER DELETE ON attachments BEGIN
+                INSERT INTO attachment_search(attachment_search, rowid, name, text)
+                VALUES ('delete', old.number, old.name, old.text); END""",
+        ),
+        ("attachment_search_insert", "attachment_search_delete"),
+    ),
 )

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
+from inglenook.store.attachments import DraftAttachments
 from inglenook.store.conversations import Conversations
 from inglenook.store.database import Database
 from inglenook.store.health import Health
@@ -20,8 +21,8 @@ TRASH_KEPT: Final = timedelta(days=30)
 WAIT_S: Final = 0.2
 
 
-class Store(Conversations, Messages, Search, Shelf, Health):
-    """The open store: conversations, messages, search, models, settings, health."""
+class Store(Conversations, DraftAttachments, Messages, Search, Shelf, Health):
+    """The open store: conversations, drafts, messages, search, models, settings, health."""
 
     def __init__(self, prepared: Prepared) -> None:
         """Raises `StorageError` when the file cannot be opened after all."""
