@@ -6,6 +6,7 @@ They run with their own defaults, but for the context length, which is ours.
 
 import http.client
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from inglenook.engine.measure import Reply
 from inglenook.engine.protocol import Usage
 
 N_CTX: Final = 8192
+DIE_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+"""Begins the command of a program that must not outlive a bench that is killed."""
 _START_S: Final = 180.0
 _ANSWER_S: Final = 1800.0
 _SEED: Final = 1
@@ -55,7 +58,10 @@ class LlamaServer:
         command = [str(program), "-m", str(model), "-c", str(N_CTX), "--log-disable", "--offline"]
         command += ["--host", "127.0.0.1", "--port", str(self._port), *extra]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*DIE_WITH_US, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         self._wait()
 
@@ -145,7 +151,7 @@ class HighLevel:
 
     def __init__(self, model: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _HIGH_LEVEL, str(model), str(N_CTX)],
+            [*DIE_WITH_US, sys.executable, "-c", _HIGH_LEVEL, str(model), str(N_CTX)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -185,7 +191,8 @@ class HighLevel:
 @contextmanager
 def run_neighbours(n: int) -> Iterator[None]:
     """Processes that take all the processor time that they can get."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(n)]
+    command = [*DIE_WITH_US, sys.executable, "-c", "while True: pass"]
+    processes = [subprocess.Popen(command) for _ in range(n)]
     try:
         yield
     finally:
