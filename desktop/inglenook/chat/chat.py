@@ -8,11 +8,9 @@ The only thing that is waited for is the disk: while another program holds the d
 asked for waits its turn, for a minute at most. The window therefore asks from a worker thread.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,44 +20,38 @@ from inglenook.base.errors import ModelError, StorageError, UsageError
 from inglenook.base.events import EventHub
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import Settings
-from inglenook.chat.defaults import Readable, settings_for
+from inglenook.chat.ahead import ReadingAhead
+from inglenook.chat.attachments import check_attachments
+from inglenook.chat.counting import AttachmentCounter
+from inglenook.chat.defaults import settings_for
 from inglenook.chat.dispatch import Dispatcher
 from inglenook.chat.drafts import check_drafts, is_freer, spread_sampling
-from inglenook.chat.events import ConversationsChanged, MessageFinished, MessageStarted
+from inglenook.chat.events import ConversationsChanged, MessageStarted
 from inglenook.chat.journal import FLUSH_S, Journal
 from inglenook.chat.marks import ModelLibrary, ModelMarks
 from inglenook.chat.options import (
     ReplyOptions,
     choose_max_tokens,
+    choose_model_id,
     choose_reasoning_budget,
     choose_stops,
+    choose_system_prompt,
     choose_thinking,
     make_load,
     make_sampling,
 )
 from inglenook.chat.placement import Placements
-from inglenook.chat.prompt import build_prompt, make_title
-from inglenook.engine.machine import is_on_battery
-from inglenook.engine.protocol import (
-    Generate,
-    Load,
-    PromptMessage,
-    ReadAhead,
-    Restart,
-    Unload,
-)
+from inglenook.chat.prompt import TITLE_LENGTH, build_prompt, make_title
+from inglenook.chat.trash import Trash
+from inglenook.engine.protocol import Generate, Load, Restart, Unload
 from inglenook.engine.seam import Engine
-from inglenook.engine.snapshots import remove_scopes
-from inglenook.store.records import Conversation, Message
+from inglenook.store.records import Attachment, Conversation, Message
 from inglenook.store.store import TRASH_KEPT, Store
-
-log = logging.getLogger(__name__)
 
 __all__ = ["Chat", "ReplyOptions", "Started"]
 
 _SETTINGS_ONLY: Final = ReplyOptions()
 _CLOSE_WAIT_S: Final = 0.7
-_PURGE_WAIT_S: Final = 5.0
 _BUSY_WAIT_S: Final = 60.0
 _BUSY_STEP_S: Final = 0.1
 
@@ -100,23 +92,24 @@ class Chat:
         self._snapshot_folder = snapshot_folder
         self._library = library
         self._settings = settings
-        self._last_model_id = ""
-        self._last_settings: Readable = settings
         self._hub = hub
         self._lock = threading.RLock()
         self._is_closing = threading.Event()
-        self._purger: threading.Thread | None = None
         self._engine = engine
         self._dispatcher = Dispatcher(engine, hub.publish)
         self._placements = Placements(settings)
         self._journal = Journal(store, hub.publish, self._dispatcher.stop, flush_s=flush_s)
+        self._ahead = ReadingAhead(store, engine, settings, lambda: bool(self.live_runs()))
+        self._trash = Trash(store, hub.publish, snapshot_folder)
+        self._counter = AttachmentCounter(engine, hub.publish)
         # The journal hears first: when others hear that a run ended, its text is in good hands.
         self._unsubscribe = (
             hub.subscribe(self._journal.take),
             hub.subscribe(self._dispatcher.take),
             hub.subscribe(self._placements.take),
             hub.subscribe(ModelMarks(library).take),
-            hub.subscribe(self._take_end),
+            hub.subscribe(self._ahead.take_end),
+            hub.subscribe(self._counter.take),
         )
 
     # --- replies ---
@@ -129,14 +122,15 @@ class Chat:
         model_id: str | None = None,
         options: ReplyOptions = _SETTINGS_ONLY,
         n_drafts: int = 1,
+        attachments: Sequence[Attachment] = (),
     ) -> Started:
         """Say something and begin the reply; None begins a conversation, titled by its first words.
 
         With `n_drafts`, so many replies are begun at once, each another version. Raises
-        `UsageError` (empty, reply_running, n_drafts, drafts_alike), `ModelError`, or
-        `StorageError`; then nothing was written and the text is still the caller's.
+        `UsageError` (empty, too_many_files, reply_running, n_drafts, drafts_alike), `ModelError`,
+        or `StorageError`; then nothing was written and the text is still the caller's.
         """
-        _check_text(text)
+        _check_said(text, attachments)
         check_drafts(n_drafts, options)
         with self._lock:
             before: tuple[Message, ...] = ()
@@ -144,12 +138,13 @@ class Chat:
                 model = self._find_model(model_id or self._settings.get("models.default"))
                 user, *replies = self._insist(
                     self._store.start_conversation,
-                    title=make_title(text),
+                    title=_name(text, attachments),
                     system_prompt=options.system_prompt,
                     text=text,
                     model_id=model.id,
                     model_name=model.name,
                     n_replies=n_drafts,
+                    attachments=attachments,
                 )
             else:
                 conversation = self._store.get_conversation(conversation_id)
@@ -163,9 +158,11 @@ class Chat:
                     model_id=model.id,
                     model_name=model.name,
                     n_replies=n_drafts,
+                    attachments=attachments,
                 )
                 if not before and not conversation.title_is_chosen:
-                    self._store.update_conversation(conversation.id, title=make_title(text))
+                    title = _name(text, attachments)
+                    self._store.update_conversation(conversation.id, title=title)
             thread = (*before, user)
             return self._begin("send", user, replies, model, options, thread, is_new_user=True)
 
@@ -187,12 +184,21 @@ class Chat:
         return self._begin_more("drafts", message_id, n_drafts, options)
 
     def edit(
-        self, message_id: str, text: str, *, options: ReplyOptions = _SETTINGS_ONLY
+        self,
+        message_id: str,
+        text: str,
+        *,
+        options: ReplyOptions = _SETTINGS_ONLY,
+        attachments: Sequence[Attachment] | None = None,
     ) -> Started:
-        """Begin another branch, with a user's message said differently; the old one stays."""
-        _check_text(text)
+        """Begin another branch, with a user's message said differently; the old one stays.
+
+        It goes with the same files unless others, or none, are given. Raises as `send` does.
+        """
         with self._lock:
             message = self._store.get_message(message_id)
+            files = message.attachments if attachments is None else attachments
+            _check_said(text, files)
             if message.role != "user":
                 raise UsageError("Only your own messages can be edited.", code="not_yours")
             conversation = self._store.get_conversation(message.conversation_id)
@@ -205,9 +211,11 @@ class Chat:
                 text=text,
                 model_id=model.id,
                 model_name=model.name,
+                attachments=files,
+                is_draft=False,
             )
             if message.parent_id is None and not conversation.title_is_chosen:
-                self._store.update_conversation(conversation.id, title=make_title(text))
+                self._store.update_conversation(conversation.id, title=_name(text, files))
             return self._begin("edit", user, [reply], model, options, is_new_user=True)
 
     def continue_reply(self, message_id: str, *, options: ReplyOptions = _SETTINGS_ONLY) -> Started:
@@ -289,34 +297,20 @@ class Chat:
 
     def delete_forever(self, conversation_id: str) -> None:
         """Erase a conversation, and what the engine keeps of it on the disk."""
-        self._store.delete_forever(conversation_id)
-        self._forget_snapshots()
+        self._trash.delete_forever(conversation_id)
 
-    def read_ahead(self, conversation_id: str | None, draft: str) -> None:
+    def read_ahead(
+        self, conversation_id: str | None, draft: str, attachments: Sequence[Attachment] = ()
+    ) -> None:
         """Let the engine read what the next prompt will begin with, while nothing else is to do.
 
         Only for the model that is in memory; whatever cannot be read ahead is read when asked.
         """
-        loaded = self._engine.state.loaded
-        if loaded is None or self.live_runs() or not self._settings.get("engine.reads_ahead"):
-            return
-        conversation = self._store.get_conversation(conversation_id) if conversation_id else None
-        model_id = self._name_model(conversation) if conversation is not None else loaded.model_id
-        if model_id != loaded.model_id or is_on_battery():
-            return
-        thread = self._store.thread(conversation.id) if conversation is not None else ()
-        settings = self._last_settings if self._last_model_id == model_id else self._settings
-        system = self._choose_system_prompt(conversation, _SETTINGS_ONLY, settings)
-        messages = build_prompt(system, thread)
-        if draft.strip():
-            messages += (PromptMessage("user", draft.strip()),)
-        self._engine.submit(
-            ReadAhead(
-                messages=messages,
-                scope=conversation_id or "",
-                thinks=choose_thinking(_SETTINGS_ONLY, self._settings),
-            )
-        )
+        self._ahead.read(conversation_id, draft, attachments)
+
+    def count_attachments(self, attachments: Sequence[Attachment]) -> None:
+        """Have the loaded model count files; each is told as `AttachmentCounted`."""
+        self._counter.ask(attachments)
 
     def recover(self, *, keep_trash: timedelta = TRASH_KEPT) -> tuple[str, ...]:
         """Mark the replies that a crash cut off, and begin to empty the trash of what is too old.
@@ -328,12 +322,7 @@ class Chat:
         marked = self._store.mark_interrupted()
         if marked:
             self._hub.publish(ConversationsChanged(None, "recover"))
-        if self._store.has_old_trash(keep_trash):
-            # Deleting for ever takes its time in a large database; nobody should wait for it.
-            self._purger = threading.Thread(
-                target=self._purge_trash, args=(keep_trash,), name="trash", daemon=True
-            )
-            self._purger.start()
+        self._trash.begin_emptying(keep_trash)
         return marked
 
     def close(self) -> None:
@@ -343,50 +332,14 @@ class Chat:
             self._dispatcher.stop(run_id)
         self._journal.wait_until_saved(_CLOSE_WAIT_S)
         self._journal.close()
-        if self._purger is not None:
-            self._purger.join(timeout=_PURGE_WAIT_S)
+        self._trash.close()
         for unsubscribe in self._unsubscribe:
             unsubscribe()
 
     # --- inside ---
 
-    def _purge_trash(self, keep_trash: timedelta) -> None:
-        try:
-            self._store.purge_trash(keep_trash)
-            self._forget_snapshots()
-        except StorageError as error:
-            log.warning("the trash could not be emptied now (%s)", error.code)
-        else:
-            self._hub.publish(ConversationsChanged(None, "recover"))
-
-    def _forget_snapshots(self) -> None:
-        """Delete the kept memory of conversations that are gone for good."""
-        if self._snapshot_folder is not None:
-            remove_scopes(self._snapshot_folder, self._is_gone)
-
-    def _is_gone(self, conversation_id: str) -> bool:
-        try:
-            self._store.get_conversation(conversation_id)
-        except StorageError as error:
-            return error.code == "not_found"
-        return False
-
-    def _take_end(self, event: object) -> None:
-        """Let an answer be read again without the reasoning before it, while a person reads it.
-
-        The next prompt will hold neither the reasoning nor marks that say that there is none, so
-        what is in memory is of use up to there.
-        """
-        loaded = self._engine.state.loaded
-        if not isinstance(event, MessageFinished) or event.message.status != "complete":
-            return
-        if event.message.reasoning or (loaded is not None and loaded.reasoning != "none"):
-            with suppress(StorageError):
-                self.read_ahead(event.message.conversation_id, "")
-
     def _make_load(self, model: InstalledModel) -> Load:
-        self._last_model_id = model.id
-        self._last_settings = settings_for(model, self._settings)
+        self._ahead.note_load(model.id, settings_for(model, self._settings))
         load = make_load(model, self._settings, self._snapshot_folder)
         return self._placements.apply(load)
 
@@ -431,7 +384,7 @@ class Chat:
             thread = self._store.thread(conversation.id, reply.id if is_continued else user.id)
         settings = settings_for(model, self._settings)
         messages = build_prompt(
-            self._choose_system_prompt(conversation, options, settings),
+            choose_system_prompt(conversation, options, settings),
             thread,
             is_continued=is_continued,
         )
@@ -477,18 +430,8 @@ class Chat:
                 if self._is_closing.wait(_BUSY_STEP_S):
                     raise
 
-    @staticmethod
-    def _choose_system_prompt(
-        conversation: Conversation | None, options: ReplyOptions, settings: Readable
-    ) -> str:
-        if options.system_prompt is not None:
-            return options.system_prompt
-        if conversation is not None and conversation.system_prompt is not None:
-            return conversation.system_prompt
-        return str(settings.get("replies.system_prompt"))
-
     def _name_model(self, conversation: Conversation) -> str:
-        return conversation.model_id or str(self._settings.get("models.default"))
+        return choose_model_id(conversation, self._settings)
 
     def _find_model(self, model_id: str) -> InstalledModel:
         model = self._library.find(model_id)
@@ -514,9 +457,15 @@ class Chat:
             )
 
 
-def _check_text(text: str) -> None:
-    if not text.strip():
+def _check_said(text: str, files: Sequence[Attachment]) -> None:
+    if not text.strip() and not files:
         raise UsageError("There is nothing to send.", code="empty")
+    check_attachments(files)
+
+
+def _name(text: str, files: Sequence[Attachment]) -> str:
+    """The title of a conversation that begins with this."""
+    return make_title(text) if text.strip() else files[0].name[:TITLE_LENGTH]
 
 
 def _get_parent(message: Message) -> str:

@@ -6,7 +6,7 @@ was saved.
 
 from dataclasses import dataclass
 
-from inglenook.store.records import Message
+from inglenook.store.records import Attachment, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +66,12 @@ class NotSaved:
 @dataclass(frozen=True, slots=True)
 class SavedAgain:
     """All that could not be saved has been saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentCounted:
+    """What an attached file adds to a prompt, in tokens; `n_ctx` is what the model can take."""
+
+    file: Attachment
+    n_tokens: int
+    n_ctx: int

@@ -8,6 +8,7 @@ from inglenook.base.records import InstalledModel
 from inglenook.base.settings import read_adapters, read_biases, read_lines
 from inglenook.chat.defaults import Readable, settings_for
 from inglenook.engine.protocol import Constraint, Load, LoadOptions, Sampling
+from inglenook.store.records import Conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,22 @@ def make_sampling(options: ReplyOptions, settings: Readable) -> Sampling:
         logit_bias=read_biases(settings.get("replies.logit_bias")),
         seed=settings.get("replies.seed") if seed is None else seed,
     )
+
+
+def choose_system_prompt(
+    conversation: Conversation | None, options: ReplyOptions, settings: Readable
+) -> str:
+    """Say what is said to the model first: by the reply, the conversation, or the settings."""
+    if options.system_prompt is not None:
+        return options.system_prompt
+    if conversation is not None and conversation.system_prompt is not None:
+        return conversation.system_prompt
+    return str(settings.get("replies.system_prompt"))
+
+
+def choose_model_id(conversation: Conversation, settings: Readable) -> str:
+    """Say which model a conversation goes on with."""
+    return conversation.model_id or str(settings.get("models.default"))
 
 
 def choose_stops(settings: Readable) -> tuple[str, ...]:

@@ -4,17 +4,26 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from inglenook.chat.attachments import join_message
 from inglenook.engine.protocol import PromptMessage
-from inglenook.store.records import Message
+from inglenook.store.records import Attachment, Message, Role
 
 TITLE_LENGTH: Final = 48
 _MARKUP: Final = re.compile(r"^[\s#>*\-`_~|=+]+|[*_`~]{1,3}")
 
 
 def build_prompt(
-    system_prompt: str, thread: Sequence[Message], *, is_continued: bool = False
+    system_prompt: str,
+    thread: Sequence[Message],
+    *,
+    is_continued: bool = False,
+    draft: str = "",
+    draft_files: Sequence[Attachment] = (),
 ) -> tuple[PromptMessage, ...]:
     """Build what the model is told: the system prompt, then every message of the thread.
+
+    The files of a message come before its words. `draft` is what a person may say next, with
+    `draft_files`.
 
     Nothing is left out for its length: a prompt that does not fit is the engine's to refuse. A
     reply without text, which failed before its first token, is not part of the conversation; the
@@ -30,12 +39,19 @@ def build_prompt(
             continue
         if message.role == "assistant" and not message.content:
             continue
-        last = prompt[-1] if prompt else None
-        if last is not None and last.role == message.role:
-            prompt[-1] = PromptMessage(last.role, f"{last.content}\n\n{message.content}")
-        else:
-            prompt.append(PromptMessage(message.role, message.content))
+        _say(prompt, message.role, join_message(message.content, message.attachments))
+    if draft or draft_files:
+        _say(prompt, "user", join_message(draft, draft_files))
     return tuple(prompt)
+
+
+def _say(prompt: list[PromptMessage], role: Role, content: str) -> None:
+    """Add what one said; a second time in a row it is one message."""
+    last = prompt[-1] if prompt else None
+    if last is not None and last.role == role:
+        prompt[-1] = PromptMessage(role, f"{last.content}\n\n{content}")
+    else:
+        prompt.append(PromptMessage(role, content))
 
 
 def make_title(text: str) -> str:

@@ -55,7 +55,7 @@ def test_it_can_be_switched_off(talk: Talk) -> None:
 def test_nothing_is_read_on_battery(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     started = talk.chat.send(None, "Hello")
     talk.finish(started.reply.id)
-    monkeypatch.setattr("inglenook.chat.chat.is_on_battery", lambda: True)
+    monkeypatch.setattr("inglenook.chat.ahead.is_on_battery", lambda: True)
     talk.chat.read_ahead(started.conversation.id, "And then?")
     assert list_read(talk) == []
 

@@ -108,7 +108,7 @@ def test_settings_and_options_turn_it_on_and_off(open_one: Callable[..., Talk]) 
 def test_an_answer_is_read_again_without_what_was_thought(
     open_one: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch, thoughts: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("inglenook.chat.chat.is_on_battery", lambda: False)
+    monkeypatch.setattr("inglenook.chat.ahead.is_on_battery", lambda: False)
     talk = open_one(Reply(("42.",), thoughts))
     started = talk.chat.send(None, "How much?")
     talk.finish(started.reply.id)

@@ -1,0 +1,66 @@
+"""What attached files add to a prompt, in tokens, as the loaded model counts them.
+
+Made by `Chat`. `ask` may be called from any thread; `take` is called with the engine's events, on
+its reader thread, and tells each count as `AttachmentCounted`.
+"""
+
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+
+from inglenook.chat.events import AttachmentCounted
+from inglenook.chat.prompt import build_prompt
+from inglenook.engine.protocol import CountTokens, Loaded, TokenCount, Unloaded
+from inglenook.engine.seam import Engine
+from inglenook.store.records import Attachment
+
+_WORD = "x"
+
+
+class AttachmentCounter:
+    """Asks the engine for the tokens of a message with a file, and of one without."""
+
+    def __init__(self, engine: Engine, publish: Callable[[object], None]) -> None:
+        self._engine = engine
+        self._publish = publish
+        self._lock = threading.Lock()
+        self._asked: dict[str, Attachment | None] = {}
+        self._n_without = -1
+
+    def ask(self, files: Sequence[Attachment]) -> None:
+        """Have files counted; nothing is told of them while no model is loaded."""
+        if self._engine.state.loaded is None or not files:
+            return
+        wanted: list[Attachment | None] = [None, *files]  # What a message without one takes first.
+        for file in wanted:
+            request_id = uuid.uuid4().hex
+            with self._lock:
+                self._asked[request_id] = file
+            messages = build_prompt(
+                "", (), draft=_WORD, draft_files=() if file is None else (file,)
+            )
+            self._engine.submit(CountTokens(request_id=request_id, messages=messages))
+
+    def take(self, event: object) -> None:
+        """Learn a count; another model counts otherwise, and what was asked before is void."""
+        match event:
+            case TokenCount():
+                self._take_count(event)
+            case Loaded() | Unloaded():
+                with self._lock:
+                    self._asked.clear()
+                    self._n_without = -1
+            case _:
+                pass
+
+    def _take_count(self, event: TokenCount) -> None:
+        with self._lock:
+            if event.request_id not in self._asked:
+                return
+            file = self._asked.pop(event.request_id)
+            if file is None:
+                self._n_without = event.n_tokens
+            n_tokens = event.n_tokens - self._n_without
+            is_known = event.n_tokens >= 0 and self._n_without >= 0
+        if file is not None and is_known:
+            self._publish(AttachmentCounted(file, max(0, n_tokens), event.n_ctx))
