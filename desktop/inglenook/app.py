@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from inglenook.models.downloads import Downloads
     from inglenook.models.duplicates import Duplicates
     from inglenook.models.hub import Hub
+    from inglenook.models.hub_token import HubToken
     from inglenook.models.intake import Intake
     from inglenook.models.library import Library
     from inglenook.store.store import Store
@@ -79,6 +80,7 @@ class App:
         self._rooms: _Rooms | None = None
         self._catalogue: Catalogue | None = None
         self._hub_client: Hub | None = None
+        self._hub_token: HubToken | None = None
         self._downloads: Downloads | None = None
         self._neighbours: Neighbours | None = None
         self.profile = profile
@@ -185,9 +187,25 @@ class App:
             if self._hub_client is None:
                 from inglenook.models.hub import Hub
 
-                endpoint = os.environ.get("HF_ENDPOINT") or HUB_ENDPOINT
-                self._hub_client = Hub(self.network, endpoint, lambda: self.catalogue)
+                self._hub_client = Hub(
+                    self.network,
+                    _find_endpoint(),
+                    lambda: self.catalogue,
+                    self.hub_token.load,
+                )
             return self._hub_client
+
+    @property
+    def hub_token(self) -> "HubToken":
+        """The access token of the hub, where a person gave one."""
+        with self._lock:
+            if self._hub_token is None:
+                from inglenook.models.hub_names import find_host
+                from inglenook.models.hub_token import HubToken
+
+                file = self.profile.data / "hub-token.json"
+                self._hub_token = HubToken(file, find_host(_find_endpoint()))
+            return self._hub_token
 
     @property
     def downloads(self) -> "Downloads":
@@ -256,6 +274,8 @@ class App:
             self._keeps.is_closed = True
             if self._downloads is not None:
                 self._downloads.close()
+            if self._hub_client is not None:
+                self._hub_client.close()
             if self._rooms is not None:
                 self._rooms.chat.close()
             self.engine.close()
@@ -371,6 +391,10 @@ def _make_engine(hub: EventHub, *, in_process: bool) -> Engine:
 
         return LocalEngine(hub.publish)
     return ChildEngine(hub.publish)
+
+
+def _find_endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT") or HUB_ENDPOINT
 
 
 def _find_guide() -> Path:

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 _CHUNK = 64 * 1024
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -31,7 +31,7 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 @dataclass
 class Answer:
-    """An answer that is given instead of the right one."""
+    """An answer that is given instead of the right one; with status 0 the right one is given."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Faults:
     the next `stalls` bodies. `flips`: in so many bodies one byte is wrong. `shorten`: bodies and
     their Content-Length lack so many bytes. `bytes_per_s`: a slow store. `location`: where resolve
     sends on to instead. `linked_etag`: the hash that resolve tells instead. `names`: extra entries
-    of every listing, as they are.
+    of every repository's listing, `items` of every search's first page, as they are.
     """
 
     api: deque[Answer] = field(default_factory=deque)
@@ -68,6 +68,7 @@ class Faults:
     location: str = ""
     linked_etag: str = ""
     names: list[Any] = field(default_factory=list)
+    items: list[Any] = field(default_factory=list)
 
 
 @dataclass
@@ -78,6 +79,17 @@ class Repo:
     files: dict[str, bytes]
     gated: bool | str = False
     lfs: bool = True
+    private: bool = False
+    tags: tuple[str, ...] = ()
+    downloads: int = 7
+    likes: int = 1
+    trending: int = 0
+    updated: str = "2026-05-04T12:00:00.000Z"
+    pipeline: str = "text-generation"
+    gguf: dict[str, Any] | None = None
+    card: str | bytes = b""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """What the listing says of a file's size, instead of what it is."""
 
     @property
     def revision(self) -> str:
@@ -89,25 +101,40 @@ class Repo:
 
     def describe(self, extra: list[Any]) -> dict[str, Any]:
         """The answer of /api/models/{id}?blobs=true."""
-        return {
+        siblings = [*(self._describe_file(n) for n in sorted(self.files)), *extra]
+        if self.card:
+            siblings.append({"rfilename": "README.md", "size": len(self.card), "blobId": "0" * 40})
+        return {**self.list_facts(), "sha": self.revision, "siblings": siblings}
+
+    def list_facts(self) -> dict[str, Any]:
+        """What a listing can tell, if it is asked to."""
+        facts: dict[str, Any] = {
+            "_id": hashlib.sha1(self.id.encode(), usedforsecurity=False).hexdigest()[:24],
             "id": self.id,
             "modelId": self.id,
-            "sha": self.revision,
+            "author": self.id.partition("/")[0],
             "gated": self.gated,
-            "private": False,
-            "tags": ["gguf"],
-            "downloads": 7,
-            "likes": 1,
-            "siblings": [*(self._describe_file(n) for n in sorted(self.files)), *extra],
+            "private": self.private,
+            "tags": ["gguf", *self.tags],
+            "downloads": self.downloads,
+            "likes": self.likes,
+            "trendingScore": self.trending,
+            "lastModified": self.updated,
+            "createdAt": self.updated,
+            "pipeline_tag": self.pipeline,
         }
+        if self.gguf is not None:
+            facts["gguf"] = self.gguf
+        return facts
 
     def _describe_file(self, name: str) -> dict[str, Any]:
         data = self.files[name]
         blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-        entry: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": blob}
+        size = self.sizes.get(name, len(data))
+        entry: dict[str, Any] = {"rfilename": name, "size": size, "blobId": blob}
         if self.lfs:
             sha256 = hashlib.sha256(data).hexdigest()
-            entry["lfs"] = {"sha256": sha256, "size": len(data), "pointerSize": 135}
+            entry["lfs"] = {"sha256": sha256, "size": size, "pointerSize": 135}
         return entry
 
 
@@ -119,6 +146,8 @@ class LoopbackHub:
         self.repos: dict[str, Repo] = {}
         self.requests: list[tuple[str, str, str, dict[str, str]]] = []
         self.bytes_served = 0
+        self.tokens: dict[str, set[str]] = {}
+        """Which closed repositories an access token opens."""
         self.is_closing = threading.Event()
         self._lock = threading.Lock()
         self._servers = [_make_server(self, _ApiHandler), _make_server(self, _StoreHandler)]
@@ -254,7 +283,7 @@ class _ApiHandler(_Handler):
         is_api = path.startswith("/api/")
         faults = self.hub.faults
         fault = self.hub.next_answer(faults.api if is_api else faults.resolve)
-        if fault:
+        if fault and fault.status:
             self.send_answer(fault)
         elif path == "/api/models":
             self._list(parse_qs(address.query))
@@ -262,16 +291,40 @@ class _ApiHandler(_Handler):
             self._describe(match[1], match[2] or "main")
         elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/([^/]+)(?:/.*)?", path):
             self._list_tree(match[1], match[2])
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/auth-check", path):
+            self._check_access(match[1])
         elif path == "/api/whoami-v2":
-            self.refuse(401, "InvalidToken")
+            self._tell_who()
+        elif match := re.fullmatch(
+            r"/api/resolve-cache/models/([^/]+/[^/]+)/[^/]+/README.md", path
+        ):
+            self._send_card(match[1])
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path, re.DOTALL):
             self._resolve(match[1], match[2], match[3])
         else:
             self.refuse(404, "RepoNotFound")
 
+    def _read_token(self) -> str:
+        return str(self.headers.get("Authorization", "")).removeprefix("Bearer ")
+
+    def _is_known(self) -> bool:
+        """Whether there is no token, or one that the hub gave out; else it is refused."""
+        token = self._read_token()
+        if token and token not in self.hub.tokens:
+            message = "Invalid credentials in Authorization header"
+            self.send_answer(Answer(401, {"X-Error-Message": message}, b'{"error":"..."}'))
+            return False
+        return True
+
+    def _may_read(self, repo: Repo) -> bool:
+        is_closed = bool(repo.gated or repo.private)
+        return not is_closed or repo.id in self.hub.tokens.get(self._read_token(), set())
+
     def _find(self, repo_id: str, revision: str) -> Repo | None:
         repo = self.hub.repos.get(repo_id)
-        if repo is None:
+        if not self._is_known():
+            return None
+        if repo is None or (repo.private and not self._may_read(repo)):
             self.refuse(401, "RepoNotFound")
         elif revision not in {"main", repo.revision}:
             self.refuse(404, "RevisionNotFound")
@@ -279,17 +332,45 @@ class _ApiHandler(_Handler):
             return repo
         return None
 
+    def _check_access(self, repo_id: str) -> None:
+        if repo := self._find(repo_id, "main"):
+            if self._may_read(repo):
+                self.send_json({})
+            else:
+                self.refuse(403 if self._read_token() else 401, "GatedRepo")
+
+    def _tell_who(self) -> None:
+        token = self._read_token()
+        if token in self.hub.tokens:
+            self.send_json({"type": "user", "name": "somebody"})
+        else:
+            message = "Invalid credentials in Authorization header"
+            self.send_answer(Answer(401, {"X-Error-Message": message}, b'{"error":"..."}'))
+
+    def _send_card(self, repo_id: str) -> None:
+        if repo := self._find(repo_id, "main"):
+            body = repo.card if isinstance(repo.card, bytes) else repo.card.encode()
+            headers = {"Content-Type": "text/plain", "X-Repo-Commit": repo.revision}
+            self.send_answer(Answer(200, headers, body))
+
     def _list(self, query: dict[str, list[str]]) -> None:
-        wanted = query.get("search", [""])[0].lower()
-        ids = sorted(i for i in self.hub.repos if wanted in i.lower())
+        found = [repo for repo in self.hub.repos.values() if _suits(repo, query)]
+        key = query.get("sort", [""])[0]
+        facts = [repo.list_facts() for repo in found]
+        facts.sort(key=lambda one: one["id"])
+        if key:
+            facts.sort(key=lambda one: one[key], reverse=True)
         begin = int(query.get("cursor", ["0"])[0])
         limit = int(query.get("limit", ["1000"])[0])
-        page = ids[begin : begin + min(limit, 100)]
+        page = facts[begin : begin + min(limit, 100)]
         headers = {}
-        if begin + len(page) < len(ids):
-            link = f"{self.hub.endpoint}/api/models?search={wanted}&cursor={begin + len(page)}"
+        if begin + len(page) < len(facts):
+            following = {**query, "cursor": [str(begin + len(page))]}
+            link = f"{self.hub.endpoint}/api/models?{urlencode(following, doseq=True)}"
             headers["Link"] = f'<{link}>; rel="next"'
-        self.send_json([{"id": repo_id, "tags": ["gguf"]} for repo_id in page], **headers)
+        wanted = {"_id", "id", "modelId", *query.get("expand", ("tags",))}
+        shown: list[Any] = [{k: v for k, v in one.items() if k in wanted} for one in page]
+        self.send_json([*shown, *(self.hub.faults.items if not begin else [])], **headers)
 
     def _describe(self, repo_id: str, revision: str) -> None:
         if repo := self._find(repo_id, revision):
@@ -311,8 +392,13 @@ class _ApiHandler(_Handler):
         repo = self._find(repo_id, revision)
         if repo is None:
             return
-        if repo.gated:
-            self.refuse(401, "GatedRepo")
+        if not self._may_read(repo):
+            self.refuse(403 if self._read_token() else 401, "GatedRepo")
+            return
+        if name == "README.md" and repo.card:
+            # Small files: on to another address of the same origin.
+            path = f"/api/resolve-cache/models/{repo_id}/{repo.revision}/README.md"
+            self.send_answer(Answer(307, {"Location": path, "X-Repo-Commit": repo.revision}))
             return
         data = repo.files.get(name)
         if data is None:
@@ -410,6 +496,30 @@ class _StoreHandler(_Handler):
         else:
             with contextlib.suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _suits(repo: Repo, query: dict[str, list[str]]) -> bool:
+    """Whether a listing has a repository: as the hub sorts them out."""
+    if repo.private:
+        return False
+    words = query.get("search", [""])[0].lower().split()
+    if not all(word in repo.id.lower() for word in words):
+        return False
+    if "author" in query and query["author"][0].lower() != repo.id.partition("/")[0].lower():
+        return False
+    if "pipeline_tag" in query and query["pipeline_tag"][0] != repo.pipeline:
+        return False
+    if not {"gguf", *repo.tags} >= set(query.get("filter", ())):
+        return False
+    n_params = (repo.gguf or {}).get("total", 0)
+    for bound in query.get("num_parameters", [""])[0].split(","):
+        name, _, size = bound.partition(":")
+        billions = float(size.removesuffix("B") or 0)
+        if name == "min" and n_params < billions * 1e9:
+            return False
+        if name == "max" and n_params > billions * 1e9:
+            return False
+    return True
 
 
 def wait_for(condition: Any, timeout_s: float = 10.0) -> None:

@@ -79,7 +79,8 @@ def make_parts(count: int = 3, n_bytes: int = 600_000) -> dict[str, bytes]:
 class Rig:
     """Everything a download needs, on a profile of its own, against a loopback hub.
 
-    `events` holds what was published; `is_offline` is the switch. Instantly patient: waits between
+    `events` holds what was published; `is_offline` is the switch, `token` the hub's
+    access token. Instantly patient: waits between
     tries are milliseconds, and no space has to stay free, unless `options` says otherwise.
     """
 
@@ -93,12 +94,13 @@ class Rig:
     ) -> None:
         self.events: list[object] = []
         self.is_offline = False
+        self.token = ""
         self.profile = profile
         self.index = MemoryIndex(profile.data / "index.json")
         known = catalogue or Catalogue(entries=())
         publish = self.events.append
         self.network = Network(lambda: self.is_offline, publish)
-        self.hub = Hub(self.network, endpoint, lambda: known)
+        self.hub = Hub(self.network, endpoint, lambda: known, lambda: self.token)
         self.library = Library(
             profile, self.index, find_asset("assets", "guide.gguf"), publish, lambda: known
         )

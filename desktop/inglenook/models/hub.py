@@ -1,30 +1,44 @@
-"""The hub of models: which GGUF files a repository has, and which one a name means.
+"""The hub of models: which models there are, what a repository holds, and what a name means.
 
 Made by app; called by the downloads and, through the task runner, by the models page, on worker
 threads only: huggingface_hub is imported at the first call, which takes half a second. Its one
-client is made by the network door, so its connections are in the ledger too.
+client is made by the network door, so its connections are in the ledger too. A token is sent only
+with questions about a repository that is not given to everybody, and only to the hub itself.
 """
 
 import os
-import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from inglenook.base.errors import ModelError, NetworkError
 from inglenook.base.network import Limits, Network, Sockets
+from inglenook.models import hub_names
 from inglenook.models.catalogue import Catalogue, CatalogueEntry
-from inglenook.models.hub_errors import explain
-from inglenook.models.names import (
-    is_repo,
-    is_revision,
-    is_safe_filename,
-    is_sha256,
-    refuse_name,
+from inglenook.models.hub_card import MAX_BYTES, make_card_text
+from inglenook.models.hub_errors import explain, explain_gate, explain_status
+from inglenook.models.hub_files import (
+    HubFile,
+    HubPart,
+    choose_default,
+    find_projectors,
+    group,
+    read_parts,
 )
-from inglenook.models.splits import list_parts, parse_part
+from inglenook.models.hub_search import Query, RepoSummary, Search, SearchPage, summarise
+from inglenook.models.names import is_repo, is_revision
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelInfo
+
+__all__ = ["Hub", "HubFile", "HubPart", "RepoDetails", "Wanted"]
+
+type Gate = Literal["open", "no_token", "no_access", "bad_token"]
+"""Whether a repository's files can be had: by everybody or this person; else what is missing."""
+
+type Asker = Literal["download", "page"]
 
 _LIMITS: Final = Limits(max_bytes=32_000_000, max_s=60.0)
 _TIMEOUT_S: Final = 20.0
@@ -37,56 +51,6 @@ _BEFORE_IMPORT: Final = (
     "HF_HUB_DISABLE_SYMLINKS_WARNING",
     "HF_HUB_DISABLE_UPDATE_CHECK",
 )
-_PREFERRED: Final = (
-    "Q4_K_M",
-    "Q4_K_S",
-    "MXFP4",
-    "Q4_0",
-    "IQ4_XS",
-    "Q5_K_M",
-    "Q5_K_S",
-    "Q6_K",
-    "Q8_0",
-    "Q3_K_M",
-    "F16",
-    "BF16",
-    "F32",
-)
-_QUANTISATION: Final = re.compile(
-    r"(?:^|[-._/])((?:I?Q\d+_[0-9A-Z]+(?:_[A-Z]+)?)|MXFP4|NVFP4|TQ\d_0|BF16|F16|F32)(?=$|[-._/])",
-    re.IGNORECASE,
-)
-_ADD_ONS: Final = ("mmproj", "imatrix", "mtp-", "ggml-vocab", "lora")
-
-
-@dataclass(frozen=True, slots=True)
-class HubPart:
-    """One file to fetch. `git_sha1` identifies small files, which have no SHA-256."""
-
-    path: str
-    size_bytes: int
-    sha256: str = ""
-    git_sha1: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HubFile:
-    """One model of a repository: a GGUF file, or all the parts of a split one.
-
-    `path` is the (first) file's path in the repository, `size_bytes` the sum.
-    """
-
-    repo: str
-    path: str
-    size_bytes: int
-    quantisation: str
-    revision: str
-    parts: tuple[HubPart, ...]
-
-    @property
-    def sha256(self) -> str:
-        """The hash of a model in one file; "" for a split one."""
-        return self.parts[0].sha256 if len(self.parts) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +63,36 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reference:
-    """A name, taken apart: at most one of `quantisation` and `path` is set."""
+class RepoDetails:
+    """All of a repository that people want to see.
 
-    repo: str
-    quantisation: str = ""
-    path: str = ""
+    `files` are models, smallest first, `recommended` one of them; `projectors` are add-ons for
+    pictures. `card` is Markdown of strangers, "" where there is none; `is_card_cut` tells that it
+    goes on.
+    """
+
+    summary: RepoSummary
+    address: str
+    files: tuple[HubFile, ...] = ()
+    recommended: HubFile | None = None
+    projectors: tuple[HubPart, ...] = ()
+    gate: Gate = "open"
+    card: str = ""
+    is_card_cut: bool = False
     entry: CatalogueEntry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The hub's metadata of a repository, and the token that its files need, "" for none."""
+
+    info: "ModelInfo"
+    gate: Gate
+    token: str = ""
+
+    @property
+    def is_closed(self) -> bool:
+        return bool(self.info.gated or self.info.private)
 
 
 def _have_none() -> Catalogue:
@@ -113,48 +100,57 @@ def _have_none() -> Catalogue:
 
 
 class Hub:
-    """Asks the hub. Thread-safe: one question at a time; the library has one client for all."""
+    """Asks the hub. Thread-safe: one look-up at a time, for the library has one client for all.
+
+    Searches have a connection of their own and wait for nobody.
+    """
 
     def __init__(
         self,
         network: Network,
         endpoint: str = "https://huggingface.co",
         catalogue: Callable[[], Catalogue] = _have_none,
+        token: Callable[[], str] = str,
     ) -> None:
         self._network = network
         self._load_catalogue = catalogue
+        self._load_token = token
         self._lock = threading.Lock()
         self._sockets = Sockets()
+        self._asker: Asker | None = None
         self.endpoint = endpoint.rstrip("/")
-        self.host = urlsplit(self.endpoint).hostname or self.endpoint
+        self.host = hub_names.find_host(endpoint)
+        self._search = Search(network, self.endpoint)
 
-    def find_files(self, repo: str) -> tuple[HubFile, ...]:
+    # --- searching ---
+
+    def search(self, query: Query, following: str = "") -> SearchPage:
+        """One page of GGUF repositories; `following` comes from the page before.
+
+        Raises `NetworkError`: offline, timeout, unreachable, connection, rate_limited, hub_down,
+        hub_answer, tls.
+        """
+        self._import_library()
+        return self._search.ask(query, following)
+
+    def stop_search(self) -> None:
+        """End the searches under way at once; they fail as broken connections."""
+        self._search.stop()
+
+    # --- looking at a repository ---
+
+    def find_files(self, repo: str, *, asker: Asker = "download") -> tuple[HubFile, ...]:
         """List the models of a repository, smallest first. Names that look hostile are left out.
 
         Raises `NetworkError`: unknown_repo, gated, offline, timeout, unreachable, rate_limited,
         hub_down, hub_answer; and no_models when it holds no GGUF file.
         """
-        if not is_repo(repo):
-            raise NetworkError(
-                "This is no name of a repository on the hub.",
-                "It has the form owner/repo.",
-                code="unknown_repo",
-            )
-        self._network.check()
-        info = self._ask(repo)
-        if info.gated or info.private:
-            raise NetworkError(
-                f"{repo} is given only to people who signed in and accepted its licence.",
-                "Choose the same model from another publisher: this version cannot sign in.",
-                code="gated",
-            )
-        if not is_revision(info.sha or ""):
-            raise NetworkError(
-                f"{self.host} does not say which version of {repo} it has.",
-                "Try again later.",
-                code="hub_answer",
-            )
-        files = _group(repo, info.sha, _read_parts(info.siblings or ()))
+        answer = self._look_up(repo, asker)
+        if answer.gate == "bad_token":
+            raise explain_status(401, "InvalidToken", self.host)
+        if answer.gate != "open":
+            raise explain_gate(repo, self.host, has_token=answer.gate == "no_access")
+        files = self._list_files(repo, answer, read_parts(answer.info.siblings or ()))
         if not files:
             raise NetworkError(
                 f"{repo} has no GGUF model.",
@@ -163,6 +159,31 @@ class Hub:
             )
         return files
 
+    def describe(self, repo: str) -> RepoDetails:
+        """What there is to see of a repository, with its card; a closed one is described, too.
+
+        Raises what `find_files` raises, but neither gated nor no_models.
+        """
+        answer = self._look_up(repo, "page")
+        summary = summarise(answer.info)
+        if summary is None:
+            raise self._refuse_answer(repo)
+        parts = read_parts(answer.info.siblings or ())
+        files = self._list_files(repo, answer, parts)
+        entry = self._load_catalogue().find_repo(repo)
+        card, is_cut = self._read_card(repo, answer)
+        return RepoDetails(
+            summary=summary,
+            address=f"{self.endpoint}/{repo}",
+            files=files,
+            recommended=choose_default(files, entry),
+            projectors=find_projectors(parts),
+            gate=answer.gate,
+            card=card,
+            is_card_cut=is_cut,
+            entry=entry,
+        )
+
     def resolve(self, name: str) -> Wanted:
         """Find the file that a name means.
 
@@ -170,49 +191,178 @@ class Hub:
         owner/repo/file.gguf, or an address of the hub. Raises `ModelError` (unknown_model,
         unknown_file, hostile_name) and what `find_files` raises.
         """
-        reference = self._read_name(name)
+        catalogue = self._load_catalogue()
+        reference = hub_names.read_name(name, catalogue, self.endpoint)
         files = self.find_files(reference.repo)
-        entry = reference.entry or self._load_catalogue().find_repo(reference.repo)
+        entry = reference.entry or catalogue.find_repo(reference.repo)
         return Wanted(name.strip(), _choose(files, reference, entry), entry)
 
+    def find_repo(self, text: str) -> str | None:
+        """The owner/repo in what a person typed or pasted; asks nobody."""
+        return hub_names.find_repo(text, self.endpoint)
+
     def locate(self, file: HubFile, part: HubPart) -> tuple[str, dict[str, str]]:
-        """The address of a file's exact version, and the headers to ask with. No token, ever."""
+        """The address of a file's exact version, and the headers to ask with.
+
+        They hold a token only for a file that is not given to everybody; whoever is sent on to
+        another origin leaves them behind.
+        """
         library = self._import_library()
         address = library.hf_hub_url(
             file.repo, part.path, revision=file.revision, endpoint=self.endpoint
         )
-        headers = library.utils.build_hf_headers(token=False, library_name="inglenook")
+        token = self._load_token() if file.needs_token else ""
+        headers = library.utils.build_hf_headers(token=token or False, library_name="inglenook")
         return str(address), dict(headers)
 
-    def interrupt(self) -> None:
-        """End a question under way at once; it fails as a broken connection."""
+    def check_token(self, token: str) -> str:
+        """The name of the account that a token belongs to.
+
+        Raises `NetworkError`: bad_token, and what `search` raises.
+        """
+        self._network.check()
+        try:
+            told = self._call("page", lambda api: api.whoami(token=token))
+        except NetworkError as error:
+            if error.code in {"unknown_repo", "gated", "refused"}:
+                raise explain_status(401, "InvalidToken", self.host) from error
+            raise
+        name = told.get("name") if isinstance(told, dict) else None
+        return name[:80] if isinstance(name, str) and name.isprintable() else ""
+
+    def interrupt(self, asker: Asker = "download") -> None:
+        """End a question of somebody at once; it fails as a broken connection."""
+        if self._asker == asker:
+            self._sockets.shut_down()
+
+    def close(self) -> None:
+        """End all connections."""
+        self._search.close()
         self._sockets.shut_down()
 
-    def _ask(self, repo: str) -> Any:
+    # --- how it asks ---
+
+    def _look_up(self, repo: str, asker: Asker) -> _Answer:
+        """The metadata of a repository; with the token where it needs one and there is one."""
+        if not is_repo(repo):
+            raise NetworkError(
+                "This is no name of a repository on the hub.",
+                "It has the form owner/repo.",
+                code="unknown_repo",
+            )
+        self._network.check()
+        try:
+            info = self._ask(repo, asker, "")
+        except NetworkError as error:
+            # What is private, the hub does not even name to strangers.
+            token = self._load_token() if error.code in {"unknown_repo", "gated"} else ""
+            if not token:
+                raise
+            try:
+                info = self._ask(repo, asker, token)
+            except NetworkError as second:
+                raise (error if second.code == "bad_token" else second) from None
+        if not (info.gated or info.private):
+            return _Answer(info, "open")
+        token = self._load_token()
+        if not token:
+            return _Answer(info, "no_token")
+        try:
+            self._call(asker, lambda api: api.auth_check(repo, token=token))
+        except NetworkError as error:
+            if error.code == "bad_token":
+                return _Answer(info, "bad_token")
+            if error.code not in {"gated", "unknown_repo", "refused"}:
+                raise
+            return _Answer(info, "no_access")
+        return _Answer(info, "open", token)
+
+    def _ask(self, repo: str, asker: Asker, token: str) -> Any:
         """The repository's metadata, as the library gives it."""
+        return self._call(
+            asker,
+            lambda api: api.model_info(
+                repo, files_metadata=True, token=token or False, timeout=_TIMEOUT_S
+            ),
+        )
+
+    def _call(self, asker: Asker, question: Callable[[Any], Any]) -> Any:
+        """Ask by the library, whose client is made by the door and closed afterwards."""
         with self._lock:
             library = self._import_library()
             self._sockets.allow()
+            self._asker = asker
             library.set_client_factory(self._make_client)
             try:
-                api = library.HfApi(endpoint=self.endpoint, token=False)
-                return api.model_info(repo, files_metadata=True, token=False, timeout=_TIMEOUT_S)
+                return question(library.HfApi(endpoint=self.endpoint, token=False))
             except Exception as error:
                 told = explain(error, self.host)
                 if told is None:
                     raise
                 raise told from error
             finally:
+                self._asker = None
                 library.close_session()
 
+    def _list_files(self, repo: str, answer: _Answer, parts: list[HubPart]) -> tuple[HubFile, ...]:
+        revision = answer.info.sha or ""
+        if not is_revision(revision):
+            raise self._refuse_answer(repo)
+        return group(repo, revision, parts, needs_token=answer.is_closed)
+
+    def _refuse_answer(self, repo: str) -> NetworkError:
+        return NetworkError(
+            f"{self.host} does not say which version of {repo} it has.",
+            "Try again later.",
+            code="hub_answer",
+        )
+
+    def _read_card(self, repo: str, answer: _Answer) -> tuple[str, bool]:
+        """The card's text and whether it was cut. A card that cannot be had is no error."""
+        names = {sibling.rfilename for sibling in answer.info.siblings or ()}
+        if "README.md" not in names or answer.gate != "open":
+            return "", False
+        library = self._import_library()
+        address = library.hf_hub_url(
+            repo, "README.md", revision=answer.info.sha, endpoint=self.endpoint
+        )
+        headers = library.utils.build_hf_headers(
+            token=answer.token or False, library_name="inglenook"
+        )
+        data = bytearray()
+        try:
+            with (
+                self._make_client() as client,
+                client.stream("GET", address, headers=headers) as response,
+            ):
+                if response.status_code != 200:
+                    return "", False
+                for chunk in response.iter_raw():
+                    data += chunk
+                    if len(data) > MAX_BYTES:
+                        break
+        except Exception as error:
+            if explain(error, self.host) is None:
+                raise
+            return "", False
+        return make_card_text(bytes(data[:MAX_BYTES])), len(data) > MAX_BYTES
+
     def _make_client(self) -> Any:
-        return self._network.client(
+        client = self._network.client(
             _PURPOSE,
             follow_redirects=True,
             read_timeout_s=_TIMEOUT_S,
             limits=_LIMITS,
             sockets=self._sockets,
         )
+        client.event_hooks["request"].append(self._guard_token)
+        return client
+
+    def _guard_token(self, request: Any) -> None:
+        """No token leaves for another origin, whatever the hub names as the next address."""
+        address, ours = urlsplit(str(request.url)), urlsplit(self.endpoint)
+        if (address.scheme, address.netloc) != (ours.scheme, ours.netloc):
+            request.headers.pop("Authorization", None)
 
     @staticmethod
     def _import_library() -> Any:
@@ -222,112 +372,16 @@ class Hub:
 
         return huggingface_hub
 
-    def _read_name(self, name: str) -> _Reference:
-        """Take a name apart without asking anybody."""
-        name = self._strip_address(name.strip())
-        catalogue = self._load_catalogue()
-        entry = catalogue.find(name)
-        if entry:
-            return _Reference(entry.repo, entry=entry)
-        base, _, tag = name.rpartition(":")
-        if base and "/" not in tag:
-            entry = catalogue.find(base)
-            if entry and "/" not in base and entry.find_file(tag):
-                return _Reference(entry.repo, quantisation=tag, entry=entry)
-            if is_repo(base):
-                return _Reference(base, quantisation=tag)
-        if is_repo(name):
-            return _Reference(name)
-        parts = name.split("/")
-        repo = "/".join(parts[:2])
-        if len(parts) > 2 and is_repo(repo) and name.lower().endswith(".gguf"):
-            path = "/".join(parts[2:])
-            if not is_safe_filename(path):
-                raise refuse_name(name)
-            return _Reference(repo, path=path)
-        raise _refuse_unknown(name, catalogue.names)
-
-    def _strip_address(self, name: str) -> str:
-        """An address of the hub as owner/repo or owner/repo/file.gguf; other names as they are."""
-        lower = name.lower()
-        for short in ("hf.co/", "huggingface.co/", "hf://"):
-            if lower.startswith(short):
-                name = f"{self.endpoint}/{name[len(short) :]}"
-        if "://" not in name:
-            return name
-        address = urlsplit(name)
-        known = {urlsplit(self.endpoint).netloc, "huggingface.co", "www.huggingface.co", "hf.co"}
-        if address.netloc.lower() not in known or address.scheme not in {"http", "https"}:
-            raise NetworkError(
-                "Models are downloaded from the hub only, not from other addresses.",
-                "Download the file with a browser, then import it.",
-                code="other_address",
-            )
-        parts = [part for part in unquote(address.path).split("/") if part]
-        if len(parts) > 4 and parts[2] in {"resolve", "blob"}:
-            del parts[2:4]
-        elif len(parts) > 2 and parts[2] in {"tree", "discussions", "resolve", "blob"}:
-            del parts[2:]
-        return "/".join(parts)
-
-
-def _read_parts(siblings: Iterable[Any]) -> list[HubPart]:
-    """The GGUF files of a listing that have a harmless name and a believable size."""
-    parts: dict[str, HubPart] = {}
-    for sibling in siblings:
-        path, size = sibling.rfilename, sibling.size
-        if not isinstance(path, str) or not is_safe_filename(path):
-            continue
-        if type(size) is not int or not 0 < size < 1 << 50:
-            continue
-        sha256 = str(getattr(sibling.lfs, "sha256", "") or "").lower()
-        parts[path] = HubPart(
-            path,
-            size,
-            sha256 if is_sha256(sha256) else "",
-            str(sibling.blob_id or "").lower() if not sha256 else "",
-        )
-    return list(parts.values())
-
-
-def _group(repo: str, revision: str, parts: list[HubPart]) -> tuple[HubFile, ...]:
-    """Bring the parts of split models together; leave out what is no model, or incomplete."""
-    by_path = {part.path: part for part in parts}
-    files: list[HubFile] = []
-    for part in parts:
-        folder, _, filename = part.path.rpartition("/")
-        if filename.lower().startswith(_ADD_ONS) or "mmproj" in filename.lower():
-            continue
-        split = parse_part(filename)
-        if split and split[1] != 1:
-            continue
-        prefix = f"{folder}/" if folder else ""
-        names = [prefix + name for name in list_parts(filename)]
-        if not all(name in by_path for name in names):
-            continue
-        members = tuple(by_path[name] for name in names)
-        size = sum(member.size_bytes for member in members)
-        files.append(
-            HubFile(repo, part.path, size, find_quantisation(part.path), revision, members)
-        )
-    return tuple(sorted(files, key=lambda file: (file.size_bytes, file.path)))
-
-
-def find_quantisation(path: str) -> str:
-    """The quantisation that a file's name tells, "" when it tells none."""
-    found = _QUANTISATION.findall(path)
-    return found[-1].upper() if found else ""
-
 
 def _choose(
-    files: tuple[HubFile, ...], reference: _Reference, entry: CatalogueEntry | None
+    files: tuple[HubFile, ...], reference: hub_names.Reference, entry: CatalogueEntry | None
 ) -> HubFile:
     if reference.path:
         chosen = next((file for file in files if file.path == reference.path), None)
     elif reference.quantisation:
         chosen = _match_quantisation(files, reference.quantisation, entry)
     else:
-        chosen = _match_entry(files, entry) or _find_preferred(files)
+        chosen = choose_default(files, entry)
     if chosen:
         return chosen
     known = sorted({file.quantisation for file in files if file.quantisation})
@@ -351,34 +405,3 @@ def _match_quantisation(
     plain = [file for file in exact if "-UD-" not in file.path.upper()]
     partly = [file for file in files if wanted.upper() in file.path.upper()]
     return next(iter((*plain, *exact, *partly)), None)
-
-
-def _match_entry(files: tuple[HubFile, ...], entry: CatalogueEntry | None) -> HubFile | None:
-    if entry is None:
-        return None
-    for named in (entry.recommended, *entry.files):
-        for file in files:
-            if named.matches(file.path.rpartition("/")[2]):
-                return file
-    return None
-
-
-def _find_preferred(files: tuple[HubFile, ...]) -> HubFile | None:
-    for quantisation in _PREFERRED:
-        for file in files:
-            if file.quantisation == quantisation:
-                return file
-    return files[0] if files else None
-
-
-def _refuse_unknown(name: str, names: Iterable[str]) -> ModelError:
-    import difflib
-
-    shown = "".join(letter if letter.isprintable() else "?" for letter in name[:80])
-    near = difflib.get_close_matches(name.lower(), list(names), n=2, cutoff=0.6)
-    hint = f"Did you mean {' or '.join(near)}?" if near else "Give a short name or owner/repo."
-    return ModelError(
-        f"No model is known by the name {shown.encode('utf-8', 'replace').decode()}.",
-        hint,
-        code="unknown_model",
-    )

@@ -14,10 +14,12 @@ PASSING_STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521
 def explain_status(status: int, error_code: str, host: str, wait_s: float = 0.0) -> NetworkError:
     """What a refusal of the hub means. `error_code` is its `X-Error-Code`, where it has one."""
     if error_code == "GatedRepo" or (status in {401, 403} and not error_code):
+        return explain_gate("This model", host, has_token=False)
+    if error_code == "InvalidToken":
         return NetworkError(
-            "This model is given only to people who signed in and accepted its licence.",
-            "Choose the same model from another publisher: this version cannot sign in.",
-            code="gated",
+            f"{host} does not know this access token.",
+            "Make a new one on your account's page on the hub, and paste it in Settings, Models.",
+            code="bad_token",
         )
     if error_code == "RepoNotFound":
         return NetworkError(
@@ -54,6 +56,22 @@ def explain_status(status: int, error_code: str, host: str, wait_s: float = 0.0)
         f"{host} answered in a way that is not understood (status {status}).",
         "Try again later, or choose another publisher.",
         code="hub_answer",
+    )
+
+
+def explain_gate(what: str, host: str, *, has_token: bool) -> NetworkError:
+    """What to do about a repository that is not given to everybody."""
+    if has_token:
+        return NetworkError(
+            f"{what} is not given to your account on {host} yet.",
+            "Accept its licence on its page, then try again; some makers let people wait.",
+            code="gated",
+        )
+    return NetworkError(
+        f"{what} is given only to people who signed in and accepted its licence.",
+        "Accept it on the model's page, then paste an access token in Settings, Models; or choose "
+        "the same model from another publisher.",
+        code="gated",
     )
 
 
@@ -110,6 +128,8 @@ def explain(error: Exception, host: str) -> UserError | None:
         code = response.headers.get("X-Error-Code", "")
         if isinstance(error, GatedRepoError):
             code = "GatedRepo"
+        elif "Invalid credentials" in response.headers.get("X-Error-Message", ""):
+            code = "InvalidToken"
         elif response.status_code == 401 and not code:
             code = "RepoNotFound"
         return explain_status(response.status_code, code, host, read_wait_s(response.headers))

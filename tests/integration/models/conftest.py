@@ -37,6 +37,7 @@ def make_rig(profile: Profile, loopback: LoopbackHub) -> Iterator[Callable[..., 
     yield make
     for rig in made:
         rig.downloads.close()
+        rig.hub.close()
 
 
 @pytest.fixture
