@@ -3,11 +3,13 @@
 import os
 import stat
 import sys
+from pathlib import Path
 
 import click
 
 from inglenook.base.errors import ExitCode, UsageError, UserError
 from inglenook.base.settings import SETTINGS
+from inglenook.chat.attachments import check_attachments, read_attachment
 from inglenook.chat.options import ReplyOptions
 from inglenook.cli.constraint import read_constraint
 from inglenook.cli.conversation import TerminalConversation, show_reply
@@ -21,6 +23,14 @@ from inglenook.store.records import Message
 @command("ask")
 @click.argument("question", nargs=-1)
 @click.option("--model", "-m", metavar="NAME_OR_PATH", help="Which model answers.")
+@click.option(
+    "--file",
+    "-f",
+    "files",
+    multiple=True,
+    metavar="PATH",
+    help="A text file that goes with it; can be given several times.",
+)
 @click.option("--max-tokens", type=int, metavar="N", help="The longest reply, in tokens.")
 @click.option("--temperature", type=float, metavar="T", help="0 always takes the likeliest token.")
 @click.option("--seed", type=int, metavar="S", help="The same seed and prompt give the same reply.")
@@ -36,6 +46,7 @@ def ask(
     common: Common,
     question: tuple[str, ...],
     model: str | None,
+    files: tuple[str, ...],
     max_tokens: int | None,
     temperature: float | None,
     seed: int | None,
@@ -66,7 +77,9 @@ def ask(
         )
     )
     prompt = join_prompt(" ".join(question), read_piped(has_question=bool(question)))
-    if not prompt:
+    attachments = tuple(read_attachment(Path(file)) for file in files)
+    check_attachments(attachments)
+    if not prompt and not attachments:
         raise UsageError(
             "There is nothing to ask.", 'For example: inglenook ask "What is a token?"'
         )
@@ -74,6 +87,7 @@ def ask(
         apply_assignments(app.settings, assignments)
         model_id = find_model(app, model).id if model else None
         with TerminalConversation(app, model_id, options) as conversation:
+            conversation.attach(*attachments)
             if drafts != 1:
                 return show_drafts(common.output, conversation, prompt, drafts, show_reasoning)
             show_reply(

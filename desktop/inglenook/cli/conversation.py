@@ -14,17 +14,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from inglenook.base.errors import EngineError, ModelError, StorageError, UserError
-from inglenook.chat.events import MessageFinished, NotSaved
+from inglenook.chat.attachments import check_attachments
+from inglenook.chat.events import AttachmentCounted, MessageFinished, NotSaved
 from inglenook.chat.options import ReplyOptions
 from inglenook.cli.output import Output
 from inglenook.engine.protocol import Failed, Finished, Loaded, LoadFailed, Loading, Stuck, Text
-from inglenook.store.records import Message
+from inglenook.store.records import Attachment, Message
 
 if TYPE_CHECKING:
     from inglenook.app import App
     from inglenook.chat.chat import Started
 
 SAVE_WAIT_S = 10.0
+COUNT_WAIT_S = 10.0
 NOT_SAVED_HINT = "See whether the disk is full; what was saved before is as it was."
 MODEL_CODES = frozenset({"load_failed", "no_model", "template_failed", "model_changed"})
 
@@ -67,6 +69,8 @@ class TerminalConversation:
         self.run_id: str | None = None
         self.was_stopped = False
         self._told_note = ""
+        self.attached: tuple[Attachment, ...] = ()
+        """Files that go with the next message."""
         self._later: dict[str, deque[object]] = {}
         """What came of further drafts while another one was shown."""
 
@@ -97,14 +101,37 @@ class TerminalConversation:
         self.id = None
         self.last = None
 
+    def attach(self, *files: Attachment) -> None:
+        """Have files go with the next message. Raises `UsageError` (too_many_files)."""
+        check_attachments((*self.attached, *files))
+        self.attached = (*self.attached, *files)
+
+    def detach(self) -> None:
+        """Have no files go with the next message."""
+        self.attached = ()
+
+    def count_tokens(self, file: Attachment) -> tuple[int, int] | None:
+        """What a file adds to a prompt, and what the model can take; None while none is loaded."""
+        self._app.chat.count_attachments([file])
+        if self._app.engine.state.loaded is None:
+            return None
+        deadline = time.monotonic() + COUNT_WAIT_S
+        while (left_s := deadline - time.monotonic()) > 0:
+            try:
+                event = self._events.get(timeout=left_s)
+            except queue.Empty:
+                break
+            if isinstance(event, AttachmentCounted) and event.file is file:
+                return event.n_tokens, event.n_ctx
+        return None
+
     def send(self, text: str) -> Iterator[Shown]:
         """Send a message and give the reply's pieces as they come; `last` is the saved reply then.
 
         Raises `UserError` when the reply failed; what came before it is saved all the same.
         """
         self._forget_events()
-        started = self._app.chat.send(self.id, text, model_id=self._model_id, options=self._options)
-        return self._follow(started)
+        return self._follow(self._send(text))
 
     def send_drafts(self, text: str, n_drafts: int) -> list[Callable[[], Iterator[Shown]]]:
         """Send a message for several drafts; each is then shown by what is returned, in order.
@@ -112,11 +139,21 @@ class TerminalConversation:
         They are written at once: what comes of one while another is shown waits for it.
         """
         self._forget_events()
-        started = self._app.chat.send(
-            self.id, text, model_id=self._model_id, options=self._options, n_drafts=n_drafts
-        )
+        started = self._send(text, n_drafts)
         self._later = {reply.id: deque() for reply in started.replies}
         return [partial(self._follow, started, reply) for reply in started.replies]
+
+    def _send(self, text: str, n_drafts: int = 1) -> "Started":
+        started = self._app.chat.send(
+            self.id,
+            text,
+            model_id=self._model_id,
+            options=self._options,
+            n_drafts=n_drafts,
+            attachments=self.attached,
+        )
+        self.detach()
+        return started
 
     def retry(self) -> Iterator[Shown]:
         """Write another version of the last reply."""

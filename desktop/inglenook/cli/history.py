@@ -6,6 +6,8 @@ import click
 import msgspec
 
 from inglenook.base.errors import UsageError
+from inglenook.chat.attachments import count_bytes
+from inglenook.cli.output import describe_size
 from inglenook.cli.program import Common, command
 from inglenook.store.records import Conversation, Message
 
@@ -90,4 +92,7 @@ def describe_message(message: Message) -> str:
     """A message as text."""
     who = "You" if message.role == "user" else message.model_name or "Model"
     mark = "" if message.status == "complete" else f" ({message.status})"
-    return f"{who}{mark}:\n{message.content}\n"
+    files = "".join(
+        f"[{file.name}, {describe_size(count_bytes(file))}]\n" for file in message.attachments
+    )
+    return f"{who}{mark}:\n{files}{message.content}\n"

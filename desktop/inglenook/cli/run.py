@@ -2,12 +2,20 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from inglenook.base.errors import ExitCode, ModelError, UserError
+from inglenook.base.errors import ExitCode, ModelError, UsageError, UserError
 from inglenook.base.records import InstalledModel
+from inglenook.chat.attachments import (
+    check_attachments,
+    count_bytes,
+    estimate_tokens,
+    read_attachment,
+)
 from inglenook.chat.options import ReplyOptions
 from inglenook.cli.conversation import (
     Shown,
@@ -20,6 +28,7 @@ from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
 from inglenook.cli.settings import add_set_option, apply_assignments
 from inglenook.models.adopted.candidates import name_app
+from inglenook.store.records import Attachment, Message
 
 if TYPE_CHECKING:
     from inglenook.app import App
@@ -28,6 +37,8 @@ HELP = """\
 /new           begin a new conversation
 /retry         write the last reply again
 /model [NAME]  show the models, or talk with another one
+/attach [PATH] have a text file go with the next message, or show which do
+/detach        have none go with it
 /help          this list
 /bye           leave (or Ctrl+D)
 Ctrl+C stops a reply. A line that ends in \\ goes on in the next."""
@@ -136,6 +147,11 @@ class Prompt:
                 self._show(self._conversation.retry)
             case "/model":
                 self._choose_model(argument.strip())
+            case "/attach":
+                self._attach(argument.strip())
+            case "/detach":
+                self._conversation.detach()
+                self._output.note("No file goes with the next message.")
             case "/help" | "/?":
                 self._output.note(HELP)
             case _:
@@ -150,6 +166,24 @@ class Prompt:
         self._conversation.set_model(chosen.id)
         self._app.chat.warm_up(chosen.id)
         self._output.note(f"Now talking with {chosen.name}.")
+
+    def _attach(self, path: str) -> None:
+        """Attach a file that fits, or show what is attached."""
+        attached = self._conversation.attached
+        if not path:
+            for file in attached:
+                self._output.note(f"{file.name}  {describe_size(count_bytes(file))}")
+            if not attached:
+                self._output.note("No file goes with the next message.")
+            return
+        file = read_attachment(clean_path(path))
+        check_attachments((*attached, file))
+        counted = self._conversation.count_tokens(file)
+        if counted is not None:
+            check_room(file, *counted, self._conversation.last)
+        n_tokens = f"{counted[0]:,}" if counted else f"about {estimate_tokens(file.text):,}"
+        self._conversation.attach(file)
+        self._output.note(f"{file.name} goes with the next message: {n_tokens} tokens.")
 
     def _show(self, begin: Callable[[], Iterator[Shown]]) -> None:
         show_reply(self._output, self._conversation, begin, shows_reasoning=self._shows_reasoning)
@@ -175,6 +209,31 @@ def read_message() -> str:
             return "\n".join([*lines, line])
         lines.append(line[:-1])
         prompt = "... " if prompt else ""
+
+
+def clean_path(argument: str) -> Path:
+    """A path as it was typed, or as a file manager or a shell gives it: quoted, or with ~."""
+    for quote in ("'", '"'):
+        if len(argument) > 1 and argument[0] == argument[-1] == quote:
+            argument = argument[1:-1]
+    path = Path(argument)
+    with suppress(RuntimeError):  # a home that nobody knows
+        path = path.expanduser()
+    return path
+
+
+def check_room(file: Attachment, n_tokens: int, n_ctx: int, last: Message | None) -> None:
+    """See that a file fits beside the conversation. Raises `UsageError` (prompt_too_long)."""
+    n_used = last.statistics.prompt_tokens + last.statistics.output_tokens if last else 0
+    if n_tokens + n_used >= n_ctx:
+        beside = f" and the conversation {n_used:,}" if n_used else ""
+        raise UsageError(
+            f"{file.name} has {n_tokens:,} tokens{beside}, but this model's context holds "
+            f"{n_ctx:,}.",
+            "Attach a part of it, begin anew with /new, or choose a longer context: "
+            "inglenook settings engine.context_length N.",
+            code="prompt_too_long",
+        )
 
 
 def describe_model(model: InstalledModel) -> str:
