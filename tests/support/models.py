@@ -11,11 +11,11 @@ from inglenook.base.network import Network
 from inglenook.base.paths import Profile, find_asset
 from inglenook.base.records import InstalledModel
 from inglenook.models.catalogue import Catalogue
+from inglenook.models.connection import TransferOptions
 from inglenook.models.downloads import Downloads
 from inglenook.models.events import DownloadChanged
 from inglenook.models.hub import Hub
 from inglenook.models.library import Library
-from inglenook.models.transfer import TransferOptions
 from support.gguf_bytes import I32, U16, Raw, Tensor, make_gguf, make_keys
 
 FAST: Final = TransferOptions(

@@ -1,8 +1,9 @@
 """Downloads: the queue, the threads, the restarts. `start` a name, poll `list`, `wait` for a model.
 
 Owned by app; called by the command line and the window, from any thread, and never blocks but in
-`wait` and, shortly, in `close`. One thread per download, at most two at once. Phase changes are
-published; progress is polled. `job.py` does the work, `journal.py` remembers.
+`wait` and, shortly, in `close`. One thread per download, a few at once, the others wait in the
+order in which they stand. Phase changes are published; progress is polled. `job.py` does the work,
+`journal.py` remembers.
 """
 
 import logging
@@ -10,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -18,22 +20,37 @@ from inglenook.base.errors import ModelError, NetworkError, UserError
 from inglenook.base.network import Network
 from inglenook.base.paths import Profile
 from inglenook.base.records import InstalledModel
+from inglenook.models.connection import TransferOptions
+from inglenook.models.disk import explain_disk
 from inglenook.models.events import DownloadChanged
-from inglenook.models.hub import Hub, HubFile
+from inglenook.models.hub import Hub
+from inglenook.models.hub_files import HubFile
 from inglenook.models.job import Job, Means, delete_parts, measure_parts
 from inglenook.models.journal import Entry, Journal
 from inglenook.models.library import Library
 from inglenook.models.progress import DownloadState, Pace, Phase
-from inglenook.models.transfer import StoppedError, TransferOptions, explain_disk
+from inglenook.models.ramp import Throttle
+from inglenook.models.route import StoppedError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-MAX_AT_ONCE: Final = 2
 _JOIN_S: Final = 2.5
-_STANDS_STILL: Final = frozenset({"disk_full", "offline"})
+_STANDS_STILL: Final = frozenset({"disk_full", "offline", "gone"})
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a person allows downloads: how many at once, how fast together, how they connect.
+
+    None is no limit for `bytes_per_s`, and for `n_connections` as many as pay.
+    """
+
+    n_at_once: int = 2
+    bytes_per_s: float | None = None
+    n_connections: int | None = None
 
 
 class _Download:
@@ -49,10 +66,12 @@ class _Download:
         self.over = threading.Event()
         self.is_cancelled = False
         self.is_running = False
+        self.note = ""
+        self.n_connections = 0
         self.job: Job | None = None
         self.thread: threading.Thread | None = None
 
-    def snapshot(self) -> DownloadState:
+    def snapshot(self, place: int = 0) -> DownloadState:
         """The state as others see it."""
         file, error = self.entry.file, self.error
         size = file.size_bytes if file else 0
@@ -73,6 +92,9 @@ class _Download:
             hint=error.hint if error else "",
             code=error.code if error else "",
             model_id=self.model.id if self.model else "",
+            note=self.note if is_moving else "",
+            n_connections=self.n_connections if is_moving else 0,
+            place=place,
         )
 
 
@@ -88,8 +110,18 @@ class Downloads:
         publish: Callable[[object], None],
         *,
         options: TransferOptions | None = None,
+        find_allowance: Callable[[], Allowance] = Allowance,
     ) -> None:
-        self._means = Means(profile.models, hub, library, network, options or TransferOptions())
+        self._find_allowance = find_allowance
+        self._means = Means(
+            profile.models,
+            hub,
+            library,
+            network,
+            options or TransferOptions(),
+            Throttle(lambda: find_allowance().bytes_per_s),
+            lambda: find_allowance().n_connections,
+        )
         self._publish = publish
         self._journal = Journal(profile.models)
         self._lock = threading.RLock()
@@ -97,10 +129,12 @@ class Downloads:
         self._is_closed = False
         self._recall()
 
-    def start(self, name: str) -> str:
+    def start(self, name: str, *, takes_update: bool = False) -> str:
         """Begin to download what `name` means, or go on with it; returns the download's id.
 
-        Returns at once. Raises `NetworkError` (offline) and `StorageError` (disk_full,
+        Where it is installed and the hub has another file by now, the download fails with the code
+        update_available, unless `takes_update`; then the installed one stays until the new one is
+        verified. Returns at once. Raises `NetworkError` (offline) and `StorageError` (disk_full,
         not_writable); whatever else goes wrong is in the state.
         """
         self._means.network.check()
@@ -109,9 +143,14 @@ class Downloads:
             for known in self._downloads.values():
                 is_same = known.entry.name.casefold() == name.casefold()
                 if is_same and known.phase not in {"done", "cancelled"}:
+                    if takes_update and not known.entry.takes_update:
+                        self._change_entry(known, takes_update=True)
                     self.resume(known.entry.id)
                     return known.entry.id
-            download = _Download(Entry(id=uuid.uuid4().hex, name=name), "queued")
+            entry = Entry(
+                id=uuid.uuid4().hex, name=name, takes_update=takes_update, place=time.time()
+            )
+            download = _Download(entry, "queued")
             self._remember(download)
             self._downloads[download.entry.id] = download
         self._tell(download)
@@ -158,10 +197,40 @@ class Downloads:
         self._stop(download)
 
     def list(self) -> tuple[DownloadState, ...]:
-        """All downloads but cancelled ones, oldest first."""
+        """All downloads but cancelled ones, in the order of the queue: oldest first."""
         with self._lock:
             shown = [d for d in self._downloads.values() if d.phase != "cancelled"]
-            return tuple(download.snapshot() for download in shown)
+            places = {d.entry.id: i for i, d in enumerate(self._list_waiting(), start=1)}
+            return tuple(d.snapshot(places.get(d.entry.id, 0)) for d in shown)
+
+    def move_up(self, download_id: str) -> None:
+        """Let a download that waits go before the one that waits before it."""
+        download = self._find(download_id)
+        with self._lock:
+            waiting = self._list_waiting()
+            index = waiting.index(download) if download in waiting else 0
+            if index == 0:
+                return
+            other = waiting[index - 1]
+            mine, theirs = download.entry.place, other.entry.place
+            self._change_entry(download, place=theirs)
+            self._change_entry(other, place=mine)
+            ordered = sorted(self._downloads.values(), key=lambda d: d.entry.place)
+            self._downloads = {d.entry.id: d for d in ordered}
+        self._tell(download)
+
+    def forget(self, download_id: str) -> None:
+        """Take what is done, failed or paused from the list; a part that it left is deleted."""
+        download = self._find(download_id)
+        with self._lock:
+            if download.phase == "done":
+                del self._downloads[download_id]
+                return
+        self.cancel(download_id)
+
+    def adjust(self) -> None:
+        """What is allowed has changed: more may run now."""
+        self._schedule()
 
     def get(self, download_id: str) -> DownloadState:
         """One download as it is now. Raises `ModelError` (unknown_download)."""
@@ -205,7 +274,9 @@ class Downloads:
         """List what earlier starts left, and sweep what belongs to nobody any more."""
         entries, is_whole = self._journal.read()
         owned: list[Path] = []
-        for entry in entries:
+        oldest = time.time() - len(entries)
+        for index, known in enumerate(entries):
+            entry = known if known.place else msgspec.structs.replace(known, place=oldest + index)
             download = _Download(entry, "paused")
             download.over.set()
             if entry.file:
@@ -223,19 +294,25 @@ class Downloads:
         """Start as many queued downloads as may run at once."""
         with self._lock:
             n_running = sum(download.is_running for download in self._downloads.values())
-            for download in self._downloads.values():
-                if self._is_closed or n_running >= MAX_AT_ONCE:
+            for download in self._list_waiting():
+                if self._is_closed or n_running >= self._find_allowance().n_at_once:
                     return
-                if download.phase == "queued" and not download.is_running:
+                if not download.is_running:
                     n_running += 1
                     self._begin(download)
+
+    def _list_waiting(self) -> tuple[_Download, ...]:
+        return tuple(d for d in self._downloads.values() if d.phase == "queued")
 
     def _begin(self, download: _Download) -> None:
         entry = download.entry
         listener = _Listener(self, download)
         download.phase = "asking"
         download.is_running = True
-        download.job = Job(self._means, entry.name, entry.file, listener)
+        download.note = ""
+        download.job = Job(
+            self._means, entry.name, entry.file, listener, takes_update=entry.takes_update
+        )
         download.thread = threading.Thread(
             target=self._run,
             args=(download, download.job),
@@ -334,6 +411,16 @@ class Downloads:
             download.done_bytes = done_bytes
             download.pace.note(done_bytes)
 
+    def change_note(self, download: _Download, note: str) -> None:
+        """A job says why nothing comes just now."""
+        with self._lock:
+            download.note = note
+
+    def change_connections(self, download: _Download, count: int) -> None:
+        """A job has so many connections."""
+        with self._lock:
+            download.n_connections = count
+
     def _drop_resting(self, download: _Download, file: HubFile) -> None:
         for other in tuple(self._downloads.values()):
             known = other.entry.file
@@ -381,3 +468,9 @@ class _Listener:
 
     def on_progress(self, done_bytes: int) -> None:
         self._downloads.change_progress(self._download, done_bytes)
+
+    def on_note(self, note: str) -> None:
+        self._downloads.change_note(self._download, note)
+
+    def on_connections(self, count: int) -> None:
+        self._downloads.change_connections(self._download, count)

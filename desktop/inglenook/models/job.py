@@ -9,7 +9,7 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -19,21 +19,20 @@ from filelock import FileLock, Timeout
 from inglenook.base.errors import ModelError, NetworkError, StorageError
 from inglenook.base.network import Network
 from inglenook.base.records import InstalledModel
+from inglenook.models.connection import TransferOptions
+from inglenook.models.disk import check_space, explain_disk
+from inglenook.models.follower import start_hash
 from inglenook.models.gguf import read_header
-from inglenook.models.hub import Hub, HubFile, HubPart, Wanted
+from inglenook.models.hub import Hub, Wanted
+from inglenook.models.hub_files import HubFile, HubPart
 from inglenook.models.inspection import inspect_model
 from inglenook.models.library import Library
 from inglenook.models.names import place_file
 from inglenook.models.progress import Phase
-from inglenook.models.transfer import (
-    ChangedError,
-    StoppedError,
-    Transfer,
-    TransferOptions,
-    check_space,
-    explain_disk,
-    start_hash,
-)
+from inglenook.models.ramp import Throttle
+from inglenook.models.ranges import measure_part, name_log
+from inglenook.models.route import ChangedError, StoppedError
+from inglenook.models.transfer import Told, Transfer
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +51,9 @@ class Means:
     library: Library
     network: Network
     options: TransferOptions
+    throttle: Throttle
+    find_connections: Callable[[], int | None]
+    """How many connections a person chose for one file; None finds out what pays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,29 @@ class Listener(Protocol):
         """So many bytes of all files are there."""
         ...
 
+    def on_note(self, note: str) -> None:
+        """Why nothing comes just now, and what is done about it; "" when it goes on."""
+        ...
+
+    def on_connections(self, count: int) -> None:
+        """So many connections are at work."""
+        ...
+
 
 class Job:
     """One run of one download. `run` works on one thread; `stop` may be called from any."""
 
-    def __init__(self, means: Means, name: str, file: HubFile | None, listener: Listener) -> None:
+    def __init__(
+        self,
+        means: Means,
+        name: str,
+        file: HubFile | None,
+        listener: Listener,
+        *,
+        takes_update: bool = False,
+    ) -> None:
         self._means = means
+        self._takes_update = takes_update
         self._name = name
         self._file = file
         self._listener = listener
@@ -181,10 +200,23 @@ class Job:
 
     def _find_installed(self, file: HubFile) -> InstalledModel | None:
         """The same version of the same file, if it is here and unharmed."""
+        model = self._find_known(file)
+        if model is None or model.problem:
+            return None
+        if model.revision == file.revision and model.sha256 == file.sha256:
+            return model
+        if not self._takes_update and is_other_content(model, file):
+            raise ModelError(
+                f"{model.name} is installed, and the hub has a newer file of it by now. "
+                "The installed one was left as it is.",
+                f"Take the newer one with Update, or: inglenook pull --update {self._name}",
+                code="update_available",
+            )
+        return None
+
+    def _find_known(self, file: HubFile) -> InstalledModel | None:
         model_id = f"{file.repo}/{file.path}"
-        model = next((m for m in self._means.library.list() if m.id == model_id), None)
-        is_same = model and model.revision == file.revision and model.sha256 == file.sha256
-        return model if model and is_same and not model.problem else None
+        return next((m for m in self._means.library.list() if m.id == model_id), None)
 
     @contextlib.contextmanager
     def _claim(self, place: Place) -> Iterator[None]:
@@ -206,7 +238,13 @@ class Job:
             lock.release()
 
     def _check_space(self, file: HubFile, places: tuple[Place, ...]) -> None:
-        there = sum(_measure(place.part) + _measure(place.path) for place in places)
+        known = self._find_known(file)
+        # An older version stays until the new one is verified, so it saves no space.
+        is_update = known is not None and is_other_content(known, file)
+        there = sum(
+            measure_part(place.part) or (0 if is_update else _measure(place.path))
+            for place in places
+        )
         reserve = self._means.options.reserve_bytes
         if reserve:
             reserve = max(reserve, file.size_bytes // 10)
@@ -224,9 +262,15 @@ class Job:
             lambda: hub.locate(file, place.wanted),
             place.wanted,
             place.part,
-            on_progress=lambda n_done: self._listener.on_progress(before + n_done),
-            on_verify=lambda: self._listener.on_phase("verifying"),
+            Told(
+                progress=lambda n_done: self._listener.on_progress(before + n_done),
+                verify=lambda: self._listener.on_phase("verifying"),
+                note=self._listener.on_note,
+                connections=self._listener.on_connections,
+            ),
             options=self._means.options,
+            throttle=self._means.throttle,
+            n_connections=self._means.find_connections(),
         )
         with self._lock:
             if self._stopped.is_set():
@@ -278,6 +322,16 @@ class Job:
             raise
 
 
+def is_other_content(model: InstalledModel, file: HubFile) -> bool:
+    """Whether the hub's file differs from the installed one, as far as their hashes tell.
+
+    Of a model in several files no hash is kept; then another size tells.
+    """
+    if model.sha256 and file.sha256:
+        return model.sha256 != file.sha256
+    return model.size_bytes != file.size_bytes
+
+
 def place_parts(models: Path, file: HubFile) -> tuple[Place, ...]:
     """Where the files go. Raises `ModelError` (hostile_name, no_hash)."""
     places = []
@@ -297,7 +351,7 @@ def place_parts(models: Path, file: HubFile) -> tuple[Place, ...]:
 def measure_parts(models: Path, file: HubFile) -> tuple[int, tuple[Path, ...]]:
     """How many bytes an earlier run left, and the parts' paths."""
     places = place_parts(models, file)
-    there = sum(_measure(place.part) or _measure(place.path) for place in places)
+    there = sum(measure_part(place.part) or _measure(place.path) for place in places)
     return min(there, file.size_bytes), tuple(place.part for place in places)
 
 
@@ -306,6 +360,7 @@ def delete_parts(models: Path, file: HubFile) -> None:
     with contextlib.suppress(ModelError, OSError):
         for place in place_parts(models, file):
             place.part.unlink(missing_ok=True)
+            name_log(place.part).unlink(missing_ok=True)
             _name_lock(place.part).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 place.path.parent.rmdir()

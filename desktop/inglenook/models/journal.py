@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from inglenook.models.hub import HubFile
+from inglenook.models.hub_files import HubFile
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     file: HubFile | None = None
     is_paused: bool = False
     """Paused by a person, so it does not go on by itself after a restart."""
+    takes_update: bool = False
+    """A newer file of a model that is installed was asked for."""
+    place: float = 0.0
+    """Where it stands in the queue: the smallest goes first; 0.0 is where its age puts it."""
 
 
 class Journal:
@@ -75,7 +79,7 @@ class Journal:
                 is_whole = False
                 continue
             if entry.id == path.stem:
-                entries.append((info.st_mtime, entry))
+                entries.append((entry.place or info.st_mtime, entry))
         entries.sort(key=lambda pair: pair[0])
         return tuple(entry for _, entry in entries), is_whole
 
@@ -87,13 +91,18 @@ class Journal:
         kept = set(owned)
         n_deleted = 0
         oldest = time.time() - _ORPHAN_AGE_S
-        for pattern in (".*.part", ".*.part.lock"):
+        for pattern in (".*.part", ".*.part.lock", ".*.part.ranges", ".*.part.ranges.new"):
             for path in self._models.glob(f"*/*/**/{pattern}"):
                 try:
                     is_old = path.lstat().st_mtime < oldest
-                    if path not in kept and path.with_suffix("") not in kept and is_old:
+                    if _name_part(path) not in kept and is_old:
                         path.unlink()
                         n_deleted += 1
                 except OSError:
                     continue
         return n_deleted
+
+
+def _name_part(path: Path) -> Path:
+    """The part that a file beside it belongs to."""
+    return path.with_name(path.name.partition(".part")[0] + ".part")

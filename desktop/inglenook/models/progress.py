@@ -24,7 +24,8 @@ class DownloadState:
     """One download as it is now. `size_bytes` is 0 until the hub has told it.
 
     `bytes_per_s` is a mean over about five seconds; `eta_s` is None until it means something.
-    `error`, `hint` and `code` say why a download failed or stands still.
+    `error`, `hint` and `code` say why a download failed or stands still; `note` says why nothing
+    comes just now. `place` counts those that wait, from 1; 0 for all others.
     """
 
     id: str
@@ -41,6 +42,9 @@ class DownloadState:
     hint: str = ""
     code: str = ""
     model_id: str = ""
+    note: str = ""
+    n_connections: int = 0
+    place: int = 0
 
     @property
     def is_over(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from inglenook.base.errors import StorageError
-from inglenook.models.transfer import TransferOptions
+from inglenook.models.connection import TransferOptions
 from support.loopback_hub import LoopbackHub, wait_for
 from support.models import FAST, Rig, make_model
 
@@ -43,7 +43,7 @@ class Disk:
             usage = real(path)
             return type(usage)(usage.total, usage.used, self.free)
 
-        monkeypatch.setattr("inglenook.models.transfer.shutil.disk_usage", measure)
+        monkeypatch.setattr("inglenook.models.disk.shutil.disk_usage", measure)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from inglenook.base.paths import open_profile
-from inglenook.models import job, journal, transfer
+from inglenook.models import connection, job, journal
 from support.models import Rig
 
 home, endpoint, step, count = sys.argv[1:]
@@ -143,7 +143,7 @@ def die(real):
 
 rig = Rig(open_profile(Path(home)), endpoint)
 if step == "write":
-    transfer._write_all = die(transfer._write_all)
+    connection.write_at = die(connection.write_at)
 elif step == "fsync":
     os.fsync = die(os.fsync)
 elif step == "rename":
@@ -262,6 +262,8 @@ def test_journals_hold_no_more_than_they_need(loopback: LoopbackHub, rig: Rig) -
     download = rig.downloads.start(REPO)
     wait_for(lambda: rig.downloads.get(download).done_bytes > 0)
     path = rig.profile.models / ".downloads" / f"{download}.json"
-    assert set(json.loads(path.read_text())) == {"id", "name", "file", "is_paused"}
+    assert set(json.loads(path.read_text())) == {
+        "id", "name", "file", "is_paused", "takes_update", "place",
+    }  # fmt: skip
     assert path.stat().st_mode & 0o077 == 0
     assert FAST.reserve_bytes == 0

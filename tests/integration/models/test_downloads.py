@@ -10,8 +10,8 @@ import pytest
 
 from inglenook.base.errors import ModelError, NetworkError, UserError
 from inglenook.models.catalogue import Catalogue, CatalogueEntry, CatalogueFile
+from inglenook.models.connection import TransferOptions
 from inglenook.models.events import ModelsChanged
-from inglenook.models.transfer import TransferOptions
 from support.loopback_hub import Answer, LoopbackHub, wait_for
 from support.models import FAST, Rig, make_model, make_parts
 
@@ -156,12 +156,26 @@ def test_the_same_again_downloads_nothing(
     assert stocked.bytes_served == SIZE
 
 
-def test_a_new_version_replaces_the_old(loopback: LoopbackHub, rig: Rig) -> None:
+def test_a_newer_file_is_told_and_taken_only_when_asked_for(
+    loopback: LoopbackHub, rig: Rig
+) -> None:
     loopback.add_repo(REPO, {FILE: DATA})
     old = rig.get(REPO)
     fresh = make_model(seed=9)
+    assert len(fresh) == len(DATA), "the hardest case: nothing but the bytes has changed"
     loopback.add_repo(REPO, {FILE: fresh})
-    new = rig.get(REPO)
+    with pytest.raises(ModelError) as caught:
+        rig.get(REPO)
+    assert caught.value.code == "update_available"
+    assert "--update" in caught.value.hint
+    assert Path(old.path).read_bytes() == DATA
+    loopback.faults.bytes_per_s = 2_000_000
+    download = rig.downloads.start(REPO, takes_update=True)
+    wait_for(lambda: rig.downloads.get(download).done_bytes > 500_000)
+    assert Path(old.path).read_bytes() == DATA, "the old one stays until the new one is verified"
+    assert rig.library.find(old.id) == old
+    loopback.faults.bytes_per_s = 0
+    new = rig.downloads.wait(download, 20)
     assert new.id == old.id
     assert new.sha256 != old.sha256
     assert Path(new.path).read_bytes() == fresh
