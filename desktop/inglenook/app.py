@@ -28,7 +28,7 @@ from inglenook.base.log import Log, open_log
 from inglenook.base.network import Network
 from inglenook.base.paths import Profile, find_asset, open_profile
 from inglenook.base.records import InstalledModel
-from inglenook.base.settings import Settings
+from inglenook.base.settings import SettingChanged, Settings
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.seam import Engine
 from inglenook.store.opening import Prepared, prepare_database
@@ -41,12 +41,13 @@ if TYPE_CHECKING:
     from inglenook.models.adopt import Neighbours
     from inglenook.models.adopted.candidates import Place
     from inglenook.models.catalogue import Catalogue
-    from inglenook.models.downloads import Downloads
+    from inglenook.models.downloads import Allowance, Downloads
     from inglenook.models.duplicates import Duplicates
     from inglenook.models.hub import Hub
     from inglenook.models.hub_token import HubToken
     from inglenook.models.intake import Intake
     from inglenook.models.library import Library
+    from inglenook.models.updates import Updates
     from inglenook.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,8 @@ class App:
         self.profile = profile
         self.hub = hub
         self.settings = Settings(self._load_settings, self._save_setting, hub)
-        self.network = Network(self._is_offline, hub.publish)
+        self.network = Network(self._is_offline, hub.publish, self._find_proxy)
+        hub.subscribe(self._on_event)
         self.engine = _make_engine(hub, in_process=in_process)
 
     @property
@@ -189,7 +191,7 @@ class App:
 
                 self._hub_client = Hub(
                     self.network,
-                    _find_endpoint(),
+                    self._find_endpoint(),
                     lambda: self.catalogue,
                     self.hub_token.load,
                 )
@@ -204,7 +206,7 @@ class App:
                 from inglenook.models.hub_token import HubToken
 
                 file = self.profile.data / "hub-token.json"
-                self._hub_token = HubToken(file, find_host(_find_endpoint()))
+                self._hub_token = HubToken(file, find_host(self._find_endpoint()))
             return self._hub_token
 
     @property
@@ -215,9 +217,21 @@ class App:
                 from inglenook.models.downloads import Downloads
 
                 self._downloads = Downloads(
-                    self.profile, self.hub_client, self.library, self.network, self.hub.publish
+                    self.profile,
+                    self.hub_client,
+                    self.library,
+                    self.network,
+                    self.hub.publish,
+                    find_allowance=self._find_allowance,
                 )
             return self._downloads
+
+    @property
+    def updates(self) -> "Updates":
+        """What tells whether the hub has newer files of installed models."""
+        from inglenook.models.updates import Updates
+
+        return Updates(self.library, self.hub_client)
 
     @property
     def neighbours(self) -> "Neighbours":
@@ -259,12 +273,14 @@ class App:
                 return place.app
         return ""
 
-    def resume_downloads(self) -> None:
-        """Go on with what a quit or a crash interrupted; costs nothing where nothing was."""
+    def resume_downloads(self) -> bool:
+        """Go on with what a quit or a crash interrupted; False where there is nothing at all."""
         from inglenook.models.journal import Journal
 
-        if not Journal(self.profile.models).is_empty():
-            self.downloads.resume_interrupted()
+        if Journal(self.profile.models).is_empty():
+            return False
+        self.downloads.resume_interrupted()
+        return True
 
     def close(self) -> None:
         """Stop replies and downloads, save, and end all threads and processes; idempotent."""
@@ -297,6 +313,44 @@ class App:
 
     def _is_offline(self) -> bool:
         return bool(self.settings.get("privacy.offline"))
+
+    def _find_proxy(self) -> str:
+        return str(self.settings.get("network.proxy")).strip()
+
+    def _find_endpoint(self) -> str:
+        chosen = str(self.settings.get("network.mirror")).strip()
+        return chosen or os.environ.get("HF_ENDPOINT") or HUB_ENDPOINT
+
+    def _find_allowance(self) -> "Allowance":
+        from inglenook.models.downloads import Allowance
+
+        limit_mb = self.settings.get("network.download_limit")
+        return Allowance(
+            n_at_once=self.settings.get("network.downloads_at_once"),
+            bytes_per_s=None if limit_mb is None else limit_mb * 1e6,
+            n_connections=self.settings.get("network.connections"),
+        )
+
+    def _on_event(self, event: object) -> None:
+        """Put changed settings in force that are not asked for at every use."""
+        match event:
+            case SettingChanged(key="privacy.offline", value=True):
+                self.network.hang_up()
+            case SettingChanged(key="network.downloads_at_once") if self._downloads is not None:
+                self._downloads.adjust()
+            case SettingChanged(key="network.mirror"):
+                self._change_hub()
+            case _:
+                pass
+
+    def _change_hub(self) -> None:
+        """Ask another hub from now on; what is on its way comes to its end."""
+        with self._lock:
+            old, self._hub_client, self._hub_token = self._hub_client, None, None
+            if self._downloads is not None:
+                self._downloads.use_hub(self.hub_client)
+        if old is not None:
+            old.close()
 
     def _load_settings(self) -> "Mapping[str, Value]":
         loaded = self._database.read_settings()
@@ -391,10 +445,6 @@ def _make_engine(hub: EventHub, *, in_process: bool) -> Engine:
 
         return LocalEngine(hub.publish)
     return ChildEngine(hub.publish)
-
-
-def _find_endpoint() -> str:
-    return os.environ.get("HF_ENDPOINT") or HUB_ENDPOINT
 
 
 def _find_guide() -> Path:

@@ -12,9 +12,10 @@ import ipaddress
 import socket
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,22 +23,29 @@ from inglenook.base.errors import NetworkError
 from inglenook.base.records import now
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 _LEDGER_LENGTH: Final = 1000
 CONNECT_TIMEOUT_S: Final = 15.0
 READ_TIMEOUT_S: Final = 30.0
+DIRECT: Final = "none"
+"""The proxy setting that asks for no proxy at all."""
+_CONNECTING: Final = ("connection.connect_tcp.started", "proxy.connect_tcp.started")
+_CONNECTED: Final = ("connection.connect_tcp.complete", "proxy.connect_tcp.complete")
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One line of the ledger: when, where to, why, how much came back."""
+    """One line of the ledger: when, where to, why, how much came back, and by which proxy."""
 
     time: datetime
     host: str
     purpose: str
     n_bytes: int = 0
     n_requests: int = 0
+    proxy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class Sockets:
 
     def watch(self, event: str, info: dict[str, Any]) -> None:
         """Take note of a new connection; called by the HTTP library as its trace."""
-        if event not in {"connection.connect_tcp.complete", "proxy.connect_tcp.complete"}:
+        if event not in _CONNECTED:
             return
         live = info["return_value"].get_extra_info("socket")
         if not isinstance(live, socket.socket):
@@ -83,6 +91,11 @@ class Sockets:
         """End every read and write at once, also on connections that are still to come."""
         with self._lock:
             self._is_down = True
+        self.cut()
+
+    def cut(self) -> None:
+        """End what is connected now; later connections are not concerned."""
+        with self._lock:
             sockets, self._sockets = self._sockets, []
         for live in sockets:
             with contextlib.suppress(OSError):
@@ -95,16 +108,24 @@ class Sockets:
 
 
 class Network:
-    """Owns the offline switch's effect and the ledger. Thread-safe."""
+    """Owns the offline switch's effect, the way through a proxy, and the ledger. Thread-safe.
+
+    `find_proxy` tells the address of the chosen proxy, `DIRECT`, or "" for what the system says
+    (HTTPS_PROXY, NO_PROXY and so on). This very machine is never reached through a chosen proxy.
+    """
 
     def __init__(
         self,
         is_offline: Callable[[], bool],
         publish: Callable[[object], None] = lambda _event: None,
+        find_proxy: Callable[[], str] = str,
     ) -> None:
         self._is_offline = is_offline
         self._publish = publish
+        self._find_proxy = find_proxy
         self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+        self._sockets: weakref.WeakSet[Sockets] = weakref.WeakSet()
         self._ledger: deque[_Line] = deque(maxlen=_LEDGER_LENGTH)
 
     @property
@@ -150,43 +171,91 @@ class Network:
         """A new HTTP client whose connections are checked and written down; the caller closes it.
 
         `purpose` is the ledger's "why", in words. Every request has a timeout, and asks for bytes
-        as they are: what an answer costs is then what was counted.
+        as they are: what an answer costs is then what was counted. Raises `NetworkError` (proxy).
         """
         import httpx2
 
         timeout = httpx2.Timeout(read_timeout_s, connect=CONNECT_TIMEOUT_S)
-        visit = _Visit(self, purpose, timeout.as_dict(), limits, sockets)
-        return httpx2.Client(
-            event_hooks={"request": [visit.begin], "response": [visit.count]},
-            follow_redirects=follow_redirects,
-            timeout=timeout,
-        )
+        watched = sockets if sockets is not None else Sockets()
+        visit = _Visit(self, purpose, timeout.as_dict(), limits, watched)
+        with self._lock:
+            self._sockets.add(watched)
+        proxy = self._find_proxy()
+        try:
+            return httpx2.Client(
+                event_hooks={"request": [visit.begin], "response": [visit.count]},
+                follow_redirects=follow_redirects,
+                timeout=timeout,
+                verify=self._share_context(),
+                trust_env=not proxy,
+                mounts=self._make_mounts(proxy),
+            )
+        except (ValueError, TypeError, ImportError, httpx2.InvalidURL) as error:
+            raise NetworkError(
+                "The proxy that is set cannot be used: "
+                + ("SOCKS is not supported." if "socks" in str(error).lower() else "see its form."),
+                "Set one such as http://127.0.0.1:3128 in Settings, Network; none uses no proxy.",
+                code="proxy",
+            ) from error
+
+    def hang_up(self) -> None:
+        """End every connection that is open now: the person went offline."""
+        with self._lock:
+            sockets = tuple(self._sockets)
+        for one in sockets:
+            one.cut()
 
     def ledger(self) -> tuple[Connection, ...]:
         """All connections since the start, oldest first; at most the last 1,000."""
         with self._lock:
-            return tuple(line.connection for line in self._ledger)
+            return tuple(line.show() for line in self._ledger)
 
     def add_line(self, host: str, purpose: str) -> "_Line":
         """Begin a line of the ledger."""
-        line = _Line(Connection(time=now(), host=host, purpose=purpose))
+        line = _Line(now(), host, purpose)
         with self._lock:
             self._ledger.append(line)
-        self._publish(NetworkUsed(line.connection))
+        self._publish(NetworkUsed(line.show()))
         return line
 
     def grow(self, line: "_Line", *, n_bytes: int = 0, n_requests: int = 0) -> None:
         """Add to a line."""
         with self._lock:
-            old = line.connection
-            line.connection = replace(
-                old, n_bytes=old.n_bytes + n_bytes, n_requests=old.n_requests + n_requests
-            )
+            line.n_bytes += n_bytes
+            line.n_requests += n_requests
+
+    def _share_context(self) -> "ssl.SSLContext":
+        """The certificates that are trusted, read once."""
+        import httpx2
+
+        with self._lock:
+            if self._context is None:
+                self._context = httpx2.create_ssl_context()
+            return self._context
+
+    def _make_mounts(self, proxy: str) -> "dict[str, httpx2.BaseTransport | None]":
+        if proxy in {"", DIRECT}:
+            return {}
+        import httpx2
+
+        through = httpx2.HTTPTransport(verify=self._share_context(), proxy=proxy, trust_env=False)
+        here = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"))
+        return {"all://": through, **here}
 
 
 @dataclass(slots=True)
 class _Line:
-    connection: Connection
+    time: datetime
+    host: str
+    purpose: str
+    n_bytes: int = 0
+    n_requests: int = 0
+    proxy: str = ""
+
+    def show(self) -> Connection:
+        return Connection(
+            self.time, self.host, self.purpose, self.n_bytes, self.n_requests, self.proxy
+        )
 
 
 class _Visit:
@@ -198,7 +267,7 @@ class _Visit:
         purpose: str,
         timeout: dict[str, float | None],
         limits: Limits | None,
-        sockets: Sockets | None,
+        sockets: Sockets,
     ) -> None:
         self._network = network
         self._purpose = purpose
@@ -215,10 +284,18 @@ class _Visit:
         extensions = dict(request.extensions)
         if not extensions.get("timeout", {}).get("read"):
             extensions["timeout"] = self._timeout
-        if self._sockets is not None:
-            extensions["trace"] = self._sockets.watch
+        line, host = self._find_line(request.url), request.url.host
+        extensions["trace"] = lambda event, info: self._watch(event, info, line, host)
         request.extensions = extensions
-        self._network.grow(self._find_line(request.url), n_requests=1)
+        self._network.grow(line, n_requests=1)
+
+    def _watch(self, event: str, info: dict[str, Any], line: _Line, host: str) -> None:
+        """Follow what the HTTP library does: where it really connects to, and by which socket."""
+        if event in _CONNECTING and str(info.get("host", host)) != host:
+            line.proxy = f"{info['host']}:{info.get('port', '')}"
+        self._sockets.watch(event, info)
+        if event in _CONNECTED and self._network.is_offline:
+            self._sockets.cut()
 
     def count(self, response: "httpx2.Response") -> None:
         """Count the body's bytes as they come in, and hold them to the limits."""

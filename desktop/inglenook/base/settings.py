@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+from urllib.parse import SplitResult, urlsplit
 
 from inglenook.base.errors import UsageError
 from inglenook.base.events import EventHub
 
 type Value = bool | int | float | str | None
-type Section = Literal["appearance", "replies", "engine", "models", "privacy"]
+type Section = Literal["appearance", "replies", "engine", "models", "network", "privacy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Setting:
                 )
         if self.choices and value not in self.choices:
             raise UsageError(f"{self.label} takes {self.describe_range()}.", code="setting_choice")
-        if self.reads is not None and isinstance(value, str):
+        if self.reads is not None and isinstance(value, str) and value.strip():
             self.reads(value)
         return value
 
@@ -116,6 +117,42 @@ def _read_adapter(line: str) -> tuple[str, float]:
             code="setting_form",
         )
     return pair
+
+
+def read_address(text: str) -> str:
+    """The address of a hub: https, or http on this very machine; raises `UsageError`."""
+    parts = _split_address(text.strip())
+    is_here = parts is not None and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if parts is None or not (parts.scheme == "https" or (parts.scheme == "http" and is_here)):
+        raise UsageError(
+            f"“{text.strip()[:80]}” is no address of a hub.",
+            "Write it from its beginning, such as https://huggingface.co; empty takes that one.",
+            code="setting_form",
+        )
+    return text.strip().rstrip("/")
+
+
+def read_proxy(text: str) -> str:
+    """The address of an http proxy, or none; raises `UsageError`."""
+    if text.strip().casefold() == "none":
+        return "none"
+    parts = _split_address(text.strip())
+    if parts is None or parts.scheme not in {"http", "https"} or parts.path not in {"", "/"}:
+        raise UsageError(
+            f"“{text.strip()[:80]}” is no proxy that can be used.",
+            "Write an http proxy such as http://127.0.0.1:3128, or none; empty takes the system's.",
+            code="setting_form",
+        )
+    return text.strip()
+
+
+def _split_address(text: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(text)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_whole else None
 
 
 def _setting(key: str, kind: Any, default: Value, label: str, help: str, **more: Any) -> Setting:  # noqa: A002
@@ -634,6 +671,53 @@ _DECLARED: Final = (
         "One a line. The models in them are found and used where they lie, as those of Ollama, "
         "LM Studio, Jan, GPT4All and others on this computer are.",
         multiline=True,
+    ),
+    _setting(
+        "network.download_limit",
+        float,
+        None,
+        "Download limit",
+        "In MB a second, for all downloads together; automatic sets no limit.",
+        minimum=0.01,
+        maximum=100000.0,
+        optional=True,
+    ),
+    _setting(
+        "network.downloads_at_once",
+        int,
+        2,
+        "Downloads at once",
+        "The others wait in the order in which they stand.",
+        minimum=1,
+        maximum=8,
+    ),
+    _setting(
+        "network.connections",
+        int,
+        None,
+        "Connections for a download",
+        "Automatic begins with one and opens more as long as that makes the download faster.",
+        minimum=1,
+        maximum=16,
+        optional=True,
+    ),
+    _setting(
+        "network.mirror",
+        str,
+        "",
+        "Mirror of the hub",
+        "Where models are looked for and downloaded from: an https address that answers as "
+        "https://huggingface.co does, which is taken where this is empty.",
+        reads=read_address,
+    ),
+    _setting(
+        "network.proxy",
+        str,
+        "",
+        "Proxy",
+        "Every connection goes through it, such as http://127.0.0.1:3128. Empty takes the "
+        "system's (HTTPS_PROXY); none uses no proxy.",
+        reads=read_proxy,
     ),
     _setting(
         "privacy.offline",

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -227,6 +227,11 @@ class Downloads:
                 del self._downloads[download_id]
                 return
         self.cancel(download_id)
+
+    def use_hub(self, hub: Hub) -> None:
+        """Ask another hub from now on; what runs comes to its end with the old one."""
+        with self._lock:
+            self._means = replace(self._means, hub=hub)
 
     def adjust(self) -> None:
         """What is allowed has changed: more may run now."""

@@ -63,7 +63,11 @@ class LedgerTable(QAbstractTableModel):
         if role != Qt.ItemDataRole.DisplayRole or index.row() >= len(self._lines):
             return None
         line = self._lines[index.row()]
-        cells = (format_moment(line.time), line.host, line.purpose, format_bytes(line.n_bytes))
+        host = line.host
+        if line.proxy:
+            host = self.tr("{host} via {proxy}").replace("{host}", host)
+            host = host.replace("{proxy}", line.proxy)
+        cells = (format_moment(line.time), host, line.purpose, format_bytes(line.n_bytes))
         return cells[index.column()]
 
 

@@ -331,6 +331,7 @@ class LineRow(SettingRow):
         self.field = QLineEdit()
         self.field.setAccessibleName(translate(setting.label))
         self.field.setFixedWidth(theme.px(240))
+        self.field.setPlaceholderText(self.tr("Automatic"))
         self.field.editingFinished.connect(self.take_now)
         self.row.addWidget(self.field, 0, Qt.AlignmentFlag.AlignTop)
 
