@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from inglenook.gui.composer import Composer
+from inglenook.gui.drafts import Draft
 from inglenook.gui.theme import Theme
 from inglenook.gui.transcript.message_input import LENGTH_LIMIT
 
@@ -145,7 +146,7 @@ def test_B10_lone_surrogates_cannot_enter(composer: Composer) -> None:
 def test_drafts_are_signalled_once_typing_rests(composer: Composer, qtbot: QtBot) -> None:
     with qtbot.waitSignal(composer.draft_changed) as caught:
         qtbot.keyClicks(composer.input, "draft")
-    assert caught.args == ["draft"]
+    assert caught.args == [Draft("draft")]
     with qtbot.assertNotEmitted(composer.draft_changed, wait=600):
         composer.set_text("another conversation's draft")
 

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from inglenook.app import App
 from inglenook.base.errors import UserError
@@ -16,15 +16,17 @@ from inglenook.chat.events import ConversationsChanged, MessageStarted, NotSaved
 from inglenook.engine.protocol import Failed, Finished, Meter, Prefill, Stuck
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_page import ChatPage
-from inglenook.gui.composer import TIGHT_SHARE
-from inglenook.gui.drafts import Drafts
+from inglenook.gui.composer_parts import TIGHT_SHARE
+from inglenook.gui.drafts import Draft
 from inglenook.gui.formats import format_count
 from inglenook.gui.live import DraftSet, LiveRun, LiveRuns
 from inglenook.gui.sidebar.rows import clean_title
 from inglenook.gui.starters import Opening
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.transcript import prepare_views
-from inglenook.store.records import Conversation, Message
+from inglenook.gui.waits import Waits
+from inglenook.gui.writing import Writing
+from inglenook.store.records import Attachment, Conversation, Message
 
 if TYPE_CHECKING:
     from inglenook.chat.chat import Started
@@ -36,10 +38,6 @@ type Branch = tuple[tuple[Message, ...], tuple[Message, ...]]
 
 N_DRAFTS = 3
 """So many drafts are asked for at once."""
-TURN_MS = 600
-"""So long after it began, a reply that the engine has not taken up says that it waits."""
-READ_AHEAD_MS = 300
-"""So long after the last key, or the opening of a conversation, the engine begins to read."""
 
 
 class ChatController(QObject):
@@ -68,7 +66,8 @@ class ChatController(QObject):
         self._tasks = tasks
         self._bridge = bridge
         self._live = live
-        self._drafts = Drafts(app, tasks, self)
+        self.writing = Writing(app, page, tasks, bridge, lambda: self.conversation_id, self)
+        self.waits = Waits(page.transcript, live, lambda: self.conversation_id, self)
         self._opening = Opening(self)
         self.conversation: Conversation | None = None
         self._picked_model_id: str | None = None
@@ -77,10 +76,6 @@ class ChatController(QObject):
         self._reply_id = ""
         """The reply whose numbers are shown, one of them where there are several drafts."""
         self._n_sending = 0
-        self._ahead = QTimer(self)
-        self._ahead.setSingleShot(True)
-        self._ahead.setInterval(READ_AHEAD_MS)
-        self._ahead.timeout.connect(self._read_ahead)
         self._connect_page()
         self._connect_events()
 
@@ -100,11 +95,11 @@ class ChatController(QObject):
 
     def open_new(self, *, greets: bool = True) -> None:
         """Show an empty conversation; it is stored with its first message."""
-        self._drafts.keep(self.conversation_id, self._page.composer.text())
+        self.writing.leave()
         self._wanted_id = ""
         self._show_conversation(None)
         self._show_empty(greets=greets)
-        self._page.composer.set_text(self._drafts.of(None))
+        self.writing.enter(None)
         self._page.composer.focus_input()
         self.opened.emit("")
 
@@ -113,34 +108,35 @@ class ChatController(QObject):
         if conversation_id == self.conversation_id and message_id is None:
             self._page.composer.focus_input()
             return
-        self._drafts.keep(self.conversation_id, self._page.composer.text())
+        self.writing.leave()
         self._wanted_id = conversation_id
 
         read = self._make_reader(conversation_id)
 
-        def work() -> tuple[Conversation, Branch]:
+        def work() -> tuple[Conversation, Branch, Draft]:
             prepare_views()
             store = self._app.store
             if message_id is not None:
                 leaf_id = store.branch_leaf(message_id)
                 store.update_conversation(conversation_id, leaf_id=leaf_id)
-            return store.get_conversation(conversation_id), read()
+            conversation = store.get_conversation(conversation_id)
+            files = store.list_draft_attachments(conversation_id)
+            return conversation, read(), Draft(conversation.draft, files)
 
-        def done(answer: tuple[Conversation, Branch]) -> None:
+        def done(answer: tuple[Conversation, Branch, Draft]) -> None:
             if self._wanted_id != conversation_id:
                 return
-            conversation, (messages, drafts) = answer
+            conversation, (messages, drafts), stored = answer
             is_other = conversation.id != self.conversation_id
             self._show_conversation(conversation)
             self._show_thread(messages, drafts)
             if is_other:
-                draft = self._drafts.of(conversation_id)
-                self._page.composer.set_text(draft or conversation.draft)
+                self.writing.enter(conversation_id, stored)
             if message_id is not None:
                 self._page.transcript.scroll_to_message(message_id)
             self._page.composer.focus_input()
             self.opened.emit(conversation_id)
-            self._ahead.start()
+            self.writing.read_ahead_soon()
             log.debug("a conversation is shown, of %d messages", len(messages))
 
         self._run(work, done)
@@ -156,7 +152,7 @@ class ChatController(QObject):
             if self._wanted_id != conversation_id:
                 return
             is_there = conversation is not None and conversation.deleted_at is None
-            if is_there and not self._page.composer.text():
+            if is_there and not self._page.composer.draft():
                 self.open(conversation_id)
             else:
                 self._wanted_id = ""
@@ -179,8 +175,8 @@ class ChatController(QObject):
         for run in self._live.all_of(conversation_id):
             self._app.chat.stop(run.reply.id)
         if conversation_id == self.conversation_id:
+            self._page.composer.set_draft(Draft())
             self.conversation = None
-            self._page.composer.set_text("")
             self.open_new()
 
     def choose_model(self, model_id: str) -> None:
@@ -211,27 +207,25 @@ class ChatController(QObject):
 
     def close(self) -> None:
         """Keep the draft that is being written."""
-        self._drafts.keep(self.conversation_id, self._page.composer.text())
-        self._drafts.save_all()
+        self.writing.close()
 
     # --- what the person asks for ---
 
     def send(self, text: str, n_drafts: int = 1) -> None:
         """Send a message; the composer is emptied at once and gets its text back on failure."""
-        if not text.strip() or self._live.of_conversation(self.conversation_id) is not None:
+        composer = self._page.composer
+        if not (text.strip() or composer.chips.files) or self._live.of_conversation(
+            self.conversation_id
+        ):
             return
-        if self._page.transcript.drafts():
-            self._page.composer.set_text(text)
-            self._page.composer.set_notice(
-                self.tr("Keep one of the drafts first: the conversation goes on with that one.")
-            )
+        if held_back := self._explain_wait():
+            composer.set_text(text)
+            composer.set_notice(held_back)
             return
         conversation_id, model_id = self.conversation_id, self.model_id
         self._page.notice.hide()
-        self._page.composer.set_notice("", "quiet")
-        self._page.composer.set_text("")
-        self._page.composer.set_running(True)
-        self._drafts.clear(conversation_id)
+        files = self.writing.take_files()
+        composer.set_running(True)
         self._n_sending += 1
         if conversation_id is None:
             self._wanted_id = ""  # what is still being opened would hide what was just begun
@@ -249,20 +243,32 @@ class ChatController(QObject):
 
         def failed(error: UserError) -> None:
             self._n_sending -= 1
-            if self.conversation_id == conversation_id and not self._page.composer.text():
-                self._page.composer.set_text(text)
+            if self.conversation_id == conversation_id and not composer.draft():
+                self.writing.show(Draft(text, files))
             self._update_running()
             self._show_error(error)
 
         self._tasks.run(
             lambda: self._app.chat.send(
-                conversation_id, text, model_id=model_id, n_drafts=n_drafts
+                conversation_id,
+                text,
+                model_id=model_id,
+                n_drafts=n_drafts,
+                attachments=files,
             ),
             done,
             failed,
             owner=self,
             in_order=True,
         )
+
+    def _explain_wait(self) -> str:
+        """Why nothing can be sent now; empty where it can."""
+        if self._page.transcript.drafts():
+            return self.tr("Keep one of the drafts first: the conversation goes on with that one.")
+        if self.writing.attachments.is_reading:
+            return self.tr("The files are still being read. Press Enter again in a moment.")
+        return ""
 
     def send_drafts(self, text: str) -> None:
         """Send a message and have several drafts of the reply written side by side."""
@@ -320,9 +326,9 @@ class ChatController(QObject):
 
         self._run(work, done)
 
-    def edit(self, message_id: str, text: str) -> None:
+    def edit(self, message_id: str, text: str, files: tuple[Attachment, ...]) -> None:
         """Ask differently; the earlier question and its replies stay as another version."""
-        self._start(lambda: self._app.chat.edit(message_id, text))
+        self._start(lambda: self._app.chat.edit(message_id, text, attachments=files))
 
     def continue_reply(self, message_id: str) -> None:
         """Go on where a reply was cut off."""
@@ -427,7 +433,7 @@ class ChatController(QObject):
         elif run.prefill is not None and not run.n_tokens:
             self._on_prefill(run.prefill)
         elif not run.has_begun:
-            self._show_wait_of(run)
+            self.waits.show_wait_of(run)
 
     def _tell_shown(self, reply: Message | None) -> None:
         self._reply_id = reply.id if reply is not None else ""
@@ -507,12 +513,10 @@ class ChatController(QObject):
         composer.choice_made.connect(self.keep_by_number)
         composer.stop_requested.connect(self.stop)
         composer.edit_last_requested.connect(transcript.edit_last)
-        composer.draft_changed.connect(self._on_draft_changed)
 
     def _connect_events(self) -> None:
         self._live.started.connect(self._on_started)
         self._live.finished.connect(self._on_finished)
-        self._live.waiting.connect(self._show_wait_of)
         self._live.changed.connect(self._update_running)
         self._bridge.text_arrived.connect(self._on_text)
         self._bridge.reasoning_arrived.connect(self._on_reasoning)
@@ -522,26 +526,13 @@ class ChatController(QObject):
         self._bridge.engine_changed.connect(self._on_engine_changed)
         self._bridge.happened.connect(self._on_event)
 
-    def _on_draft_changed(self, text: str) -> None:
-        self._drafts.change(self.conversation_id, text)
-        self._ahead.start()
-
-    def _read_ahead(self) -> None:
-        """Let the engine read what is there so far; nobody waits for this, so failures are none."""
-        conversation_id, draft = self.conversation_id, self._page.composer.text()
-        if conversation_id is not None or draft:
-            self._tasks.run(
-                lambda: self._app.chat.read_ahead(conversation_id, draft), failed=lambda _: None
-            )
-
     def _is_on_show(self, run_id: str) -> bool:
         run = self._live.find(run_id)
         return run is not None and run.conversation_id == self.conversation_id
 
     def _on_started(self, event: MessageStarted) -> None:
         """A reply began: a new exchange, another version, or one that goes on."""
-        run_ids = [reply.id for reply in event.replies]
-        QTimer.singleShot(TURN_MS, self, lambda: self._say_turn(run_ids))
+        self.waits.say_turns_soon([reply.id for reply in event.replies])
         if event.reply.conversation_id != self.conversation_id:
             return
         self._page.composer.set_has_messages(True)
@@ -597,39 +588,6 @@ class ChatController(QObject):
         if isinstance(event, Stuck):
             for run_id in event.run_ids:
                 self._page.transcript.set_stuck(run_id, event.silent_s > 0)
-
-    def show_waiting(self, text: str, model_id: str) -> None:
-        """Say what replies of a model that have no text yet wait for; empty when for nothing."""
-        for run in self._live.all_of(self.conversation_id):
-            if not run.has_begun and run.reply.model_id == model_id:
-                self._page.transcript.set_waiting(run.reply.id, text)
-
-    def _show_wait_of(self, run: LiveRun) -> None:
-        """Say that a reply waits for those of another model."""
-        if run.conversation_id != self.conversation_id or not run.waits_for:
-            return
-        names = [r.reply.model_name for r in self._live.all() if r.reply.model_id == run.waits_for]
-        if not names:
-            return
-        text = self.tr("Waits until {name} has finished its reply")
-        name = names[0] or self.tr("the other model")
-        self._page.transcript.set_waiting(run.reply.id, text.replace("{name}", name))
-
-    def _say_turn(self, run_ids: list[str]) -> None:
-        """Say of replies that the engine has not taken up yet that others are before them."""
-        runs = [run for run in map(self._live.find, run_ids) if run is not None]
-        has_others = len(self._live.all()) > len(runs)
-        for run in runs:
-            is_told = bool(run.waits_for) or run.has_begun or self._is_shared(run)
-            if has_others and not is_told and run.conversation_id == self.conversation_id:
-                text = self.tr("Waits its turn: other replies are being written")
-                self._page.transcript.set_waiting(run.reply.id, text)
-
-    def _is_shared(self, run: LiveRun) -> bool:
-        """Whether another draft's prompt is being read for this one."""
-        drafts = self._live.set_of(run.reply)
-        others = [self._live.find(i) for i in drafts.ids] if drafts is not None else []
-        return any(other is not None and other.has_begun for other in others)
 
     def _on_event(self, event: object) -> None:
         match event:

@@ -25,7 +25,7 @@ class ChatPage(QFrame):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme = theme
+        self.theme = theme
         self.setProperty("surface", "paper")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         column = QVBoxLayout(self)
@@ -74,11 +74,11 @@ class ChatPage(QFrame):
         row = QHBoxLayout(header)
         row.setContentsMargins(20, 8, 16, 8)
         row.setSpacing(12)
-        self.chip = ModelChip(self._theme)
+        self.chip = ModelChip(self.theme)
         self.title = ElidedLabel("", "strong")
-        self.inspector_button = IconButton(self._theme, "panel", self.tr("Inspector (Ctrl+I)"))
+        self.inspector_button = IconButton(self.theme, "panel", self.tr("Inspector (Ctrl+I)"))
         self.inspector_button.setCheckable(True)
-        self.menu_button = IconButton(self._theme, "more", self.tr("Menu"))
+        self.menu_button = IconButton(self.theme, "more", self.tr("Menu"))
         self.menu_button.setPopupMode(IconButton.ToolButtonPopupMode.InstantPopup)
         row.addWidget(self.chip)
         row.addWidget(self.title, 1)
@@ -88,7 +88,7 @@ class ChatPage(QFrame):
 
     def _fit_margins(self) -> None:
         """Keep the notice over the transcript's measure, centred as the composer is."""
-        measure = self._theme.px(TRANSCRIPT_PX) * MEASURE_EM + 2 * COMPOSER_OVERHANG_PX
+        measure = self.theme.px(TRANSCRIPT_PX) * MEASURE_EM + 2 * COMPOSER_OVERHANG_PX
         side = max(16, (self.width() - measure) // 2)
         self._notice_row.setContentsMargins(side, 8, side, 0)
 

@@ -5,148 +5,24 @@ The window fills it with the conversation's draft and tells it what runs. Window
 
 from typing import Final, Literal, override
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import (
-    QFontMetrics,
-    QMouseEvent,
-    QPainter,
-    QPainterPath,
-    QPaintEvent,
-    QPen,
-    QResizeEvent,
-)
-from PySide6.QtWidgets import QPushButton, QWidget
+from PySide6.QtCore import QEvent, QRectF, Qt, Signal
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtWidgets import QWidget
 
+from inglenook.gui.composer_parts import ROW_PX, TIGHT_SHARE, ContextGauge, SendButton
+from inglenook.gui.drafts import Draft
 from inglenook.gui.formats import format_count
 from inglenook.gui.icons import IconButton
-from inglenook.gui.theme import (
-    MEASURE_EM,
-    RADIUS_CARD,
-    RADIUS_CONTROL,
-    TRANSCRIPT_PX,
-    Theme,
-)
-from inglenook.gui.transcript.controls import Figure, Sentence, SwitchButton, paint_focus
+from inglenook.gui.theme import MEASURE_EM, RADIUS_CARD, TRANSCRIPT_PX, Theme
+from inglenook.gui.transcript.controls import Figure, Sentence, SwitchButton
+from inglenook.gui.transcript.file_chips import FileChips
 from inglenook.gui.transcript.message_input import LENGTH_LIMIT, MessageInput
 from inglenook.gui.widgets import make_plain_tooltip
+from inglenook.store.records import Attachment
 
 _OVERHANG_PX: Final = 20
 """How far the card reaches beyond the transcript's measure on each side."""
 _PAD_PX: Final = 14
-_ROW_PX: Final = 32
-TIGHT_SHARE: Final = 0.85
-"""From this share of the context on, the gauge warns."""
-
-
-class SendButton(QPushButton):
-    """An arrow in the accent that sends; a square with its key that stops while a reply runs."""
-
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self._stops = False
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
-        self.set_stops(False)
-
-    def set_stops(self, stops: bool) -> None:
-        """Be the Stop button, or the Send button."""
-        self._stops = stops
-        self.setAccessibleName(self.tr("Stop the reply") if stops else self.tr("Send"))
-        self.setToolTip(self.tr("Stop the reply (Esc)") if stops else self.tr("Send (Enter)"))
-        self.updateGeometry()
-        self.update()
-
-    @override
-    def sizeHint(self) -> QSize:
-        px = self._theme.px
-        if not self._stops:
-            return QSize(px(38), px(_ROW_PX))
-        metrics = QFontMetrics(self._theme.font(13))
-        words = self.tr("Stop") + self.tr("Esc")
-        return QSize(metrics.horizontalAdvance(words) + px(54), px(_ROW_PX))
-
-    @override
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        area = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        if self._stops:
-            self._paint_stop(painter, area)
-        else:
-            self._paint_send(painter, area)
-        if self.hasFocus():
-            ring = "ink" if not self._stops and self.isEnabled() else "ember"
-            paint_focus(painter, self._theme, area, RADIUS_CONTROL, role=ring)
-
-    def _paint_send(self, painter: QPainter, area: QRectF) -> None:
-        colours, px = self._theme.colours, self._theme.px
-        painter.setPen(Qt.PenStyle.NoPen)
-        ground = colours.colour("ember" if self.isEnabled() else "line")
-        painter.setBrush(ground.lighter(108) if self.underMouse() and self.isEnabled() else ground)
-        painter.drawRoundedRect(area, RADIUS_CONTROL, RADIUS_CONTROL)
-        ink = colours.colour("on_ember" if self.isEnabled() else "quiet")
-        cap, join = Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin
-        painter.setPen(QPen(ink, self._theme.zoom * 1.8, Qt.PenStyle.SolidLine, cap, join))
-        painter.setBrush(Qt.BrushStyle.NoBrush)
-        middle = area.center()
-        reach = px(6)
-        arrow = QPainterPath(middle + QPointF(0, reach))
-        arrow.lineTo(middle + QPointF(0, -reach))
-        arrow.moveTo(middle + QPointF(-reach * 0.8, -reach * 0.2))
-        arrow.lineTo(middle + QPointF(0, -reach))
-        arrow.lineTo(middle + QPointF(reach * 0.8, -reach * 0.2))
-        painter.drawPath(arrow)
-
-    def _paint_stop(self, painter: QPainter, area: QRectF) -> None:
-        colours, px = self._theme.colours, self._theme.px
-        painter.setPen(QPen(colours.colour("line"), 1))
-        painter.setBrush(colours.colour("user_card" if self.underMouse() else "raised"))
-        painter.drawRoundedRect(area, RADIUS_CONTROL, RADIUS_CONTROL)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(colours.colour("ember"))
-        side = px(10)
-        painter.drawRoundedRect(QRectF(px(14), (self.height() - side) / 2, side, side), 2, 2)
-        painter.setFont(self._theme.font(13))
-        painter.setPen(colours.colour("ink"))
-        left = px(31)
-        flags = int(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft)
-        painter.drawText(self.rect().adjusted(left, 0, 0, 0), flags, self.tr("Stop"))
-        left += QFontMetrics(painter.font()).horizontalAdvance(self.tr("Stop")) + px(8)
-        painter.setPen(colours.colour("quiet"))
-        painter.drawText(self.rect().adjusted(left, 0, 0, 0), flags, self.tr("Esc"))
-
-
-class ContextGauge(QWidget):
-    """A thin bar: how much of the context is used."""
-
-    def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._theme = theme
-        self._share = 0.0
-        self.setAccessibleName(self.tr("Context used"))
-
-    def set_share(self, share: float) -> None:
-        """0 is empty, 1 is full."""
-        self._share = min(1.0, max(0.0, share))
-        self.setAccessibleDescription(f"{self._share:.0%}")
-        self.update()
-
-    @override
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(Qt.PenStyle.NoPen)
-        colours = self._theme.colours
-        height = self._theme.px(4)
-        bar = QRectF(0, (self.height() - height) / 2, self.width(), height)
-        painter.setBrush(colours.colour("line"))
-        painter.drawRoundedRect(bar, height / 2, height / 2)
-        if self._share > 0:
-            bar.setWidth(max(height, bar.width() * self._share))
-            painter.setBrush(colours.colour("brick" if self._share >= TIGHT_SHARE else "ember"))
-            painter.drawRoundedRect(bar, height / 2, height / 2)
 
 
 class Composer(QWidget):
@@ -154,7 +30,9 @@ class Composer(QWidget):
 
     Signals: `submitted(str)`; `drafts_requested(str)` for several replies at once;
     `choice_made(int)` for one of the drafts on show; `stop_requested()`; `edit_last_requested()`;
-    `draft_changed(str)` shortly after typing stops; `thinking_chosen(bool)`.
+    `draft_changed(Draft)` shortly after typing stops, and when files come or go;
+    `files_given(list[Path])` dropped or pasted; `files_wanted()` by the paper clip;
+    `file_opened(Attachment)`; `context_shown()`; `thinking_chosen(bool)`.
     """
 
     submitted = Signal(str)
@@ -162,7 +40,11 @@ class Composer(QWidget):
     choice_made = Signal(int)
     stop_requested = Signal()
     edit_last_requested = Signal()
-    draft_changed = Signal(str)
+    draft_changed = Signal(object)
+    files_given = Signal(object)
+    files_wanted = Signal()
+    file_opened = Signal(object)
+    context_shown = Signal()
     thinking_chosen = Signal(bool)
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
@@ -171,8 +53,12 @@ class Composer(QWidget):
         self._is_running = False
         self._is_quiet = False
         self._has_messages = False
-        self._last_draft = ""
+        self._last_draft = Draft()
         self._card = QRectF()
+        self._is_target = False
+        self.n_used = self.n_ctx = 0
+        """Tokens of the conversation, and of what the model can take."""
+        self._attached = (0, 0)
         self.setAccessibleName(self.tr("Composer"))
         self._build()
         self._connect()
@@ -186,6 +72,10 @@ class Composer(QWidget):
             self.tr("Enter sends, Shift and Enter begins a new line.")
         )
         self.input.offers_drafts = True
+        self.chips = FileChips(self._theme, self, can_remove=True)
+        self.clip_button = IconButton(
+            self._theme, "clip", self.tr("Attach text files (Ctrl+O)"), self
+        )
         self.button = SendButton(self._theme, self)
         self.drafts_button = IconButton(
             self._theme, "columns", self.tr("Send for three drafts (Ctrl+Shift+Enter)"), self
@@ -222,6 +112,10 @@ class Composer(QWidget):
         self.input.settled.connect(self.flush_draft)
         self.input.height_changed.connect(self._place)
         self.input.textChanged.connect(self._on_text_changed)
+        self.input.files_given.connect(self.files_given)
+        self.clip_button.clicked.connect(self.files_wanted)
+        self.chips.opened.connect(self.file_opened)
+        self.chips.changed.connect(self._on_file_removed)
         self.button.clicked.connect(self._on_button)
         self.think_button.clicked.connect(self.thinking_chosen)
 
@@ -235,16 +129,33 @@ class Composer(QWidget):
         """Put a conversation's draft in; nothing is signalled."""
         self._is_quiet = True
         self.input.set_message(text)
-        self._last_draft = self.input.message()
+        self._last_draft = self.draft()
         self._is_quiet = False
         self._refresh()
 
+    def draft(self) -> Draft:
+        """What stands in it, with what is attached."""
+        return Draft(self.input.message(), self.chips.files)
+
+    def set_draft(self, draft: Draft) -> None:
+        """Put a conversation's draft in; nothing is signalled."""
+        self.chips.set_files(draft.files)
+        self.set_text(draft.text)
+        self._place()
+
+    def add_files(self, files: tuple[Attachment, ...]) -> None:
+        """Attach files; one that is attached already is not taken twice."""
+        new = tuple(file for file in files if file not in self.chips.files)
+        if new:
+            self.chips.set_files((*self.chips.files, *new))
+            self._on_files_changed()
+
     def flush_draft(self) -> None:
         """Signal the draft now if it changed since it was last signalled."""
-        text = self.input.message()
-        if text != self._last_draft:
-            self._last_draft = text
-            self.draft_changed.emit(text)
+        draft = self.draft()
+        if draft != self._last_draft:
+            self._last_draft = draft
+            self.draft_changed.emit(draft)
 
     def set_running(self, is_running: bool) -> None:
         """Turn Send into Stop while a reply is being written."""
@@ -276,19 +187,39 @@ class Composer(QWidget):
 
     def set_context(self, n_used: int, n_ctx: int) -> None:
         """Show how much of the context is used, in tokens; nothing when `n_ctx` is 0."""
+        self.n_used, self.n_ctx = n_used, n_ctx
+        self.context_shown.emit()
+        self._show_context()
+
+    def set_attached(self, n_tokens: int, n_ctx: int) -> None:
+        """Count in what is attached, in tokens; `n_ctx` stands where none is known yet."""
+        if (n_tokens, n_ctx if n_tokens else 0) != self._attached:
+            self._attached = (n_tokens, n_ctx if n_tokens else 0)
+            self._show_context()
+
+    def _show_context(self) -> None:
+        n_attached, n_ctx_loaded = self._attached
+        n_used, n_ctx = self.n_used + n_attached, self.n_ctx or n_ctx_loaded
         is_known = n_ctx > 0
         self._gauge.setVisible(is_known)
         self._gauge.set_share(n_used / n_ctx if is_known else 0.0)
         text = self.tr("context {n} of {all}").format(
             n=format_count(n_used), all=format_count(n_ctx)
         )
-        self._context.show_figure(
-            text if is_known else "",
-            self.tr("How much of what the model can take in this conversation uses, in tokens."),
-        )
+        tip = self.tr("How much of what the model can take in this conversation uses, in tokens.")
+        if n_attached:
+            tip += " " + self.tr("{n} of them are attached to what you write.").format(
+                n=format_count(n_attached)
+            )
+        self._context.show_figure(text if is_known else "", tip)
         is_tight = is_known and n_used >= TIGHT_SHARE * n_ctx
         self._context.set_role("brick" if is_tight else "quiet")
         self._place()
+
+    def set_is_target(self, is_target: bool) -> None:
+        """Show that files which are dragged over the window can be dropped."""
+        self._is_target = is_target
+        self.update()
 
     def set_notice(self, text: str, tone: Literal["quiet", "bad"] = "quiet") -> None:
         """Say something above the card; nothing when the text is empty."""
@@ -309,21 +240,32 @@ class Composer(QWidget):
     # --- inner ---
 
     def _submit(self) -> None:
-        if text := self._take_text():
-            self.submitted.emit(text)
+        if self._can_send():
+            self.submitted.emit(self._take_text())
 
     def _submit_drafts(self) -> None:
-        if text := self._take_text():
-            self.drafts_requested.emit(text)
+        if self._can_send():
+            self.drafts_requested.emit(self._take_text())
+
+    def _can_send(self) -> bool:
+        return not self._is_running and bool(self.input.message().strip() or self.chips.files)
 
     def _take_text(self) -> str:
-        """What is to be sent; empty when there is nothing, or a reply is being written."""
+        """What is to be sent; what is attached stays for whoever sends it."""
         text = self.input.message().strip()
-        if not text or self._is_running:
-            return ""
         self.set_text("")
         self.set_notice("")
         return text
+
+    def _on_file_removed(self) -> None:
+        if not self.chips.files:
+            self.focus_input()
+        self._on_files_changed()
+
+    def _on_files_changed(self) -> None:
+        self._refresh()
+        self._place()
+        self.flush_draft()
 
     def _on_button(self) -> None:
         if self._is_running:
@@ -344,8 +286,9 @@ class Composer(QWidget):
         self._refresh()
 
     def _refresh(self) -> None:
-        self.button.setEnabled(self._is_running or not self.input.is_empty())
-        self.drafts_button.setEnabled(not self.input.is_empty())
+        has_something = not self.input.is_empty() or bool(self.chips.files)
+        self.button.setEnabled(self._is_running or has_something)
+        self.drafts_button.setEnabled(has_something)
         self.drafts_button.setVisible(not self._is_running)
 
     def _place(self) -> None:
@@ -353,17 +296,22 @@ class Composer(QWidget):
         px = self._theme.px
         width = min(px(TRANSCRIPT_PX * MEASURE_EM) + 2 * _OVERHANG_PX, self.width())
         left = (self.width() - width) // 2
-        top = self._place_notice(left + px(_PAD_PX), width - 2 * px(_PAD_PX))
+        card_top = top = self._place_notice(left + px(_PAD_PX), width - 2 * px(_PAD_PX))
         pad = px(_PAD_PX)
         inner = max(60, width - 2 * pad)
         window = self.window().height() if self.window() is not self else 720
+        if self.chips.files:
+            chips_height = self.chips.fit(inner)
+            self.chips.setGeometry(left + pad, top + px(10), inner, chips_height)
+            top += chips_height + px(8) - (pad - px(10))
+        self.chips.setVisible(bool(self.chips.files))
         self.input.resize(inner, self.input.height())
         height = self.input.wanted_height(max(px(60), window // 3 - px(70)))
         self.input.setGeometry(left + pad, top + pad, inner, height)
         row = top + pad + height + px(10)
         self._place_row(left + pad, row, inner)
-        bottom = row + px(_ROW_PX) + px(12)
-        self._card = QRectF(left, top, width, bottom - top)
+        bottom = row + px(ROW_PX) + px(12)
+        self._card = QRectF(left, card_top, width, bottom - card_top)
         wanted = bottom
         if wanted != self.minimumHeight() or wanted != self.maximumHeight():
             self.setFixedHeight(wanted)
@@ -378,7 +326,7 @@ class Composer(QWidget):
 
     def _place_row(self, left: int, top: int, width: int) -> None:
         px = self._theme.px
-        height = px(_ROW_PX)
+        height = px(ROW_PX)
         size = self.button.sizeHint()
         right = left + width - size.width()
         self.button.setGeometry(right, top, size.width(), height)
@@ -392,6 +340,8 @@ class Composer(QWidget):
                 right, top + (height - size.height()) // 2, size.width(), size.height()
             )
         right -= px(12)
+        self.clip_button.setGeometry(left - px(5), top, height, height)
+        left += height + px(2)
         self._hint.setVisible(self._gauge.isHidden())
         if self._gauge.isHidden():
             self._hint.setGeometry(left, top, max(0, right - left), height)
@@ -425,7 +375,8 @@ class Composer(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colours = self._theme.colours
-        painter.setPen(QPen(colours.colour("line"), 1))
+        is_target = self._is_target
+        painter.setPen(QPen(colours.colour("ember" if is_target else "line"), 1 + is_target))
         painter.setBrush(colours.colour("raised"))
         area = self._card.adjusted(0.5, 0.5, -0.5, -0.5)
         painter.drawRoundedRect(area, RADIUS_CARD, RADIUS_CARD)

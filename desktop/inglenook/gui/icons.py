@@ -21,6 +21,8 @@ SHAPES: Final = {
     "chevron-down": "<path d='M7 10l5 5 5-5'/>",
     "chevron-left": "<path d='M14 7l-5 5 5 5'/>",
     "chevron-right": "<path d='M10 7l5 5-5 5'/>",
+    "clip": "<path d='M19.5 11.5l-7.6 7.6a4.6 4.6 0 0 1-6.5-6.5l8-8a3.1 3.1 0 0 1 4.4 4.4l-7.9 7.9"
+    "a1.6 1.6 0 0 1-2.2-2.2l7.2-7.3'/>",
     "close": "<path d='M7 7l10 10M17 7L7 17'/>",
     "columns": "<rect x='3.5' y='5' width='4.6' height='14' rx='1.6'/>"
     "<rect x='9.7' y='5' width='4.6' height='14' rx='1.6'/>"

@@ -151,7 +151,7 @@ class ModelChooser(QObject):
         """Let a reply that waits for its model say so."""
         if self._loading is not None:
             text = self._say_loading(self._loading)
-            self._chat.show_waiting(text, self._loading.model_id)
+            self._chat.waits.show(text, self._loading.model_id)
 
     def _say_loading(self, event: Loading) -> str:
         model = self._models.find(event.model_id)

@@ -27,6 +27,7 @@ WINDOW_KEYS: Final = (
     Shortcut("models", ("Ctrl+M",), "Models"),
     Shortcut("settings", ("Ctrl+,",), "Settings"),
     Shortcut("chat", ("Ctrl+J",), "Back to the conversation"),
+    Shortcut("attach", ("Ctrl+O",), "Attach text files"),
     Shortcut("inspector", ("Ctrl+I",), "Inspector"),
     Shortcut("rename", (), "Rename the conversation"),
     Shortcut("delete", (), "Delete the conversation"),

@@ -15,6 +15,7 @@ from inglenook.base.settings import SettingChanged
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_controller import ChatController
 from inglenook.gui.chat_page import ChatPage
+from inglenook.gui.file_drops import FileDrops
 from inglenook.gui.found import FoundModels
 from inglenook.gui.icons import make_icon
 from inglenook.gui.inspector import Inspector
@@ -202,6 +203,7 @@ class MainWindow(QMainWindow):
             "models": self.show_models,
             "settings": self.show_settings,
             "chat": self.show_chat,
+            "attach": self._attach_files,
             "inspector": self._toggle_inspector,
             "rename": self._rename_open,
             "delete": self._delete_open,
@@ -257,6 +259,9 @@ class MainWindow(QMainWindow):
         input_view = self.chat_page.composer.input.viewport()
         drops = ModelDrops((self, input_view), self)
         drops.dropped.connect(self._on_models_dropped)
+        files = FileDrops((self, input_view), self.chat_page.isVisible, self)  # Asked first.
+        files.dropped.connect(self.chat.writing.attach)
+        files.hovered.connect(self.chat_page.composer.set_is_target)
         self._bridge.happened.connect(self._on_event)
 
     # --- what happens ---
@@ -350,6 +355,10 @@ class MainWindow(QMainWindow):
         self._wants_inspector = is_wanted
         self.inspector.setVisible(is_wanted and self._stack.currentWidget() is self.chat_page)
         self.chat_page.inspector_button.setChecked(is_wanted)
+
+    def _attach_files(self) -> None:
+        self.show_chat()
+        self.chat.writing.choose_files()
 
     def _rename_open(self) -> None:
         if self.chat.conversation_id is not None:

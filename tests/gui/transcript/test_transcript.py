@@ -331,7 +331,7 @@ def test_versions_and_edit(transcript: Transcript, make_message: MakeMessage, qt
     editor.set_message("Second wording")
     with qtbot.waitSignal(transcript.edit_requested) as edited:
         qtbot.keyClick(editor, Qt.Key.Key_Return)
-    assert edited.args == [user.id, "Second wording"]
+    assert edited.args == [user.id, "Second wording", ()]
     assert not card.is_editing
 
 

@@ -114,7 +114,7 @@ def test_retry_keeps_the_other_version(kit: WindowKit) -> None:
 def test_edit_begins_another_branch(kit: WindowKit) -> None:
     kit.ask_and_wait("question")
     user = kit.messages()[0]
-    kit.window.chat_page.transcript.edit_requested.emit(user.id, "other question")
+    kit.window.chat_page.transcript.edit_requested.emit(user.id, "other question", ())
     wait_until(lambda: kit.messages()[0].content == "other question")
     wait_until(kit.is_idle)
     assert kit.last_text() == "You said: other question"
@@ -151,8 +151,8 @@ def test_a_draft_belongs_to_its_conversation_and_survives(open_kit: OpenKit) -> 
 def test_a_sent_draft_is_gone(kit: WindowKit) -> None:
     kit.ask_and_wait("first")
     first = kit.window.chat.conversation_id or ""
-    kit.window.chat._drafts.change(first, "second")
-    kit.window.chat._drafts.save_all()
+    kit.window.chat.writing.drafts.change(first, "second")
+    kit.window.chat.writing.drafts.save_all()
     kit.ask_and_wait("second")
     wait_until(lambda: kit.app.store.get_conversation(first).draft == "")
 

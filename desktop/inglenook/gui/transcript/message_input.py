@@ -4,6 +4,7 @@ The composer and the in-place edit of a message use it, on the window's thread. 
 is laid out in parts, since Qt would stall on it; what one gets back is the text as it was put in.
 """
 
+from pathlib import Path
 from typing import Final, override
 
 from PySide6.QtCore import QMimeData, QSize, Qt, QTimer, Signal
@@ -35,6 +36,7 @@ class MessageInput(QPlainTextEdit):
     Signals: `submitted()` on Enter; `drafts_wanted()` on Ctrl+Shift+Enter where `offers_drafts`;
     `cancelled()` on Esc; `up_pressed()` on Up in an empty field; `number_pressed(int)` on a number
     up to `n_choices` in an empty field;
+    `files_given(list[Path])` for files of this machine that were pasted or dropped;
     `refused(int)` with the length of a text that was too long to take; `settled()` some time after
     the last change; `height_changed()`.
     """
@@ -44,6 +46,7 @@ class MessageInput(QPlainTextEdit):
     number_pressed = Signal(int)
     cancelled = Signal()
     up_pressed = Signal()
+    files_given = Signal(object)
     refused = Signal(int)
     settled = Signal()
     height_changed = Signal()
@@ -166,6 +169,9 @@ class MessageInput(QPlainTextEdit):
 
     @override
     def insertFromMimeData(self, source: QMimeData) -> None:
+        if files := list_files(source):
+            self.files_given.emit(files)
+            return
         text = source.text()
         if len(text) + self.document().characterCount() > LENGTH_LIMIT:
             self.refused.emit(len(text))
@@ -238,3 +244,9 @@ class MessageInput(QPlainTextEdit):
     @override
     def minimumSizeHint(self) -> QSize:
         return QSize(60, self.line_height() + 4)
+
+
+def list_files(data: QMimeData) -> list[Path]:
+    """The files of this machine among what is dragged or pasted."""
+    urls = data.urls() if data.hasUrls() else []
+    return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]

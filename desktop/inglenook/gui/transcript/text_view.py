@@ -59,6 +59,7 @@ class TextView(QTextEdit):
         set_plain(document)
         self.setDocument(document)
         self.setReadOnly(True)
+        self.setAcceptDrops(False)  # What is dropped here is for the conversation.
         self.setAcceptRichText(False)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.viewport().setAutoFillBackground(False)

@@ -26,7 +26,7 @@ from inglenook.gui.transcript.prefill import PrefillClock
 from inglenook.gui.transcript.reply import ReplyView
 from inglenook.gui.transcript.thread import KEPT_LIMIT, STEP, STRETCH, Entry, Thread
 from inglenook.gui.transcript.user_card import UserCard
-from inglenook.store.records import Message
+from inglenook.store.records import Attachment, Message
 
 _MARGIN_PX: Final = 700
 """Messages are realised this far beyond the visible part."""
@@ -37,7 +37,8 @@ type MessageView = UserCard | ReplyView | DraftsView
 class Transcript(QWidget):
     """One conversation's messages, or a greeting.
 
-    Signals: `retry_requested(id)`, `drafts_requested(id)`, `edit_requested(id, text)`,
+    Signals: `retry_requested(id)`, `drafts_requested(id)`, `edit_requested(id, text, files)`,
+    `file_opened(Attachment)`, `files_wanted(id, paths)` for a message that is being edited,
     `continue_requested(id)`, `stop_requested(id)` and `draft_kept(id)` for one of several drafts,
     `draft_shown(id)` when another one is looked at, `sibling_chosen(id)`,
     `starter_chosen(text)`, `stronger_model_requested()`,
@@ -49,7 +50,9 @@ class Transcript(QWidget):
     stop_requested = Signal(str)
     draft_kept = Signal(str)
     draft_shown = Signal(str)
-    edit_requested = Signal(str, str)
+    edit_requested = Signal(str, str, object)
+    file_opened = Signal(object)
+    files_wanted = Signal(str, object)
     continue_requested = Signal(str)
     help_requested = Signal(str, str)
     sibling_chosen = Signal(str)
@@ -311,6 +314,12 @@ class Transcript(QWidget):
                     view.begin_edit()
                 return
 
+    def add_files(self, message_id: str, files: tuple[Attachment, ...]) -> None:
+        """Have files go with a message that is being edited."""
+        view = self._views.get(message_id)
+        if isinstance(view, UserCard):
+            view.add_files(files)
+
     def scroll_to_message(self, message_id: str) -> None:
         """Bring a message into view, however far away it is."""
         place = self._thread.place(message_id)
@@ -369,6 +378,8 @@ class Transcript(QWidget):
         if entry.message.role == "user":
             view = UserCard(self._formats, entry, self.column.sheet)
             view.edited.connect(self.edit_requested)
+            view.file_opened.connect(self.file_opened)
+            view.files_wanted.connect(self.files_wanted)
         else:
             view = ReplyView(self._formats, entry, self.column.sheet)
             view.retried.connect(self.retry_requested)

@@ -3,6 +3,7 @@
 Edit turns the card into a field in place. Window's thread.
 """
 
+from pathlib import Path
 from typing import Final, override
 
 from PySide6.QtCore import QEvent, QObject, QRectF, Qt, Signal
@@ -18,15 +19,19 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QWidget
 
+from inglenook.chat.attachments import join_message
+from inglenook.gui.drafts import Draft
 from inglenook.gui.theme import LINE_HEIGHT, RADIUS_CARD, TRANSCRIPT_PX
 from inglenook.gui.transcript.blocks import Span
 from inglenook.gui.transcript.cleaning import break_lines, clean_text
 from inglenook.gui.transcript.controls import BUTTON_PAD, Figure, Row, TextButton
+from inglenook.gui.transcript.file_chips import FileChips
 from inglenook.gui.transcript.formats import Formats
 from inglenook.gui.transcript.message_input import MessageInput
 from inglenook.gui.transcript.text_view import TextView
 from inglenook.gui.transcript.thread import Entry
 from inglenook.gui.transcript.versions import VersionArrows
+from inglenook.store.records import Attachment
 
 _SHARE: Final = 0.765
 """Widest card as a share of the measure."""
@@ -86,11 +91,16 @@ class PlainText(TextView):
 class UserCard(QWidget):
     """One message of the person.
 
-    Signals: `height_changed()`; `edited(str, str)` with id and new text; `version_chosen(str)`.
+    Signals: `height_changed()`; `edited(str, str, tuple[Attachment, ...])` with id, new text and
+    files; `file_opened(Attachment)`; `files_wanted(str, list[Path])` with its id and what was
+    dropped or pasted while it is edited, nothing where the person is to choose;
+    `version_chosen(str)`.
     """
 
     height_changed = Signal()
-    edited = Signal(str, str)
+    edited = Signal(str, str, object)
+    file_opened = Signal(object)
+    files_wanted = Signal(str, object)
     version_chosen = Signal(str)
 
     def __init__(self, formats: Formats, entry: Entry, parent: QWidget | None = None) -> None:
@@ -103,6 +113,9 @@ class UserCard(QWidget):
         self._shown_chars = _FOLD_CHARS
         self.text = PlainText(formats, self)
         self.text.setAccessibleName(self.tr("Your message"))
+        self.chips = FileChips(self._theme, self)
+        self.chips.opened.connect(self.file_opened)
+        self.chips.changed.connect(self._on_file_removed)
         self._build_actions()
         self._build_edit_row()
         self.update_entry()
@@ -131,6 +144,9 @@ class UserCard(QWidget):
         self._cancel.clicked.connect(self.end_edit)
         self._send = TextButton(self._theme, self.tr("Send"), look="primary")
         self._send.clicked.connect(self._on_send)
+        self._attach = TextButton(self._theme, self.tr("Attach files"))
+        self._attach.clicked.connect(lambda: self._ask_for_files([]))
+        self._edit_row.add_left(self._attach)
         self._edit_row.add_right(self._cancel, self._send)
         self._edit_row.hide()
 
@@ -139,6 +155,9 @@ class UserCard(QWidget):
         message = self._entry.message
         text = message.content
         self.text.set_text(text[: self._shown_chars].rstrip("\n") or text[:1])
+        self.text.setVisible(bool(text) and self._editor is None)
+        if self._editor is None:
+            self.chips.set_files(message.attachments, can_remove=False)
         self._more.setVisible(len(text) > self._shown_chars)
         self._versions.set_versions(message.sibling_ids, message.id)
         self._damaged.show_figure(
@@ -146,18 +165,22 @@ class UserCard(QWidget):
             self.tr("The text does not match the checksum that was saved with it."),
         )
 
-    def begin_edit(self, draft: str | None = None) -> None:
-        """Turn the card into a field, with a draft or the message's own text."""
+    def begin_edit(self, draft: Draft | None = None) -> None:
+        """Turn the card into a field, with a draft or the message's own text and files."""
         if self._editor is not None:
             self._editor.setFocus()
             return
+        message = self._entry.message
+        draft = draft or Draft(message.content, message.attachments)
         editor = MessageInput(self._theme, self)
         editor.setAccessibleName(self.tr("Edit your message"))
-        editor.set_message(self._entry.message.content if draft is None else draft)
+        editor.set_message(draft.text)
+        editor.files_given.connect(self._ask_for_files)
         editor.submitted.connect(self._on_send)
         editor.cancelled.connect(self.end_edit)
         editor.height_changed.connect(self.height_changed)
         self._editor = editor
+        self.chips.set_files(draft.files, can_remove=True)
         self.text.hide()
         self._more.hide()
         self._actions.hide()
@@ -174,14 +197,29 @@ class UserCard(QWidget):
         self._editor.deleteLater()
         self._editor = None
         self._edit_row.hide()
-        self.text.show()
         self._actions.show()
         self.update_entry()
         self.height_changed.emit()
 
-    def draft(self) -> str:
-        """What stands in the field now."""
-        return self._editor.message() if self._editor else ""
+    def draft(self) -> Draft:
+        """What stands in the field now, with the files at it."""
+        return Draft(self._editor.message(), self.chips.files) if self._editor else Draft()
+
+    def add_files(self, files: tuple[Attachment, ...]) -> None:
+        """Have files go with the message that is being edited."""
+        if self._editor is not None:
+            new = tuple(file for file in files if file not in self.chips.files)
+            self.chips.set_files((*self.chips.files, *new))
+            self.height_changed.emit()
+            self._editor.setFocus()
+
+    def _on_file_removed(self) -> None:
+        self.height_changed.emit()
+        if self._editor is not None and not self.chips.files:
+            self._editor.setFocus()
+
+    def _ask_for_files(self, paths: list[Path]) -> None:
+        self.files_wanted.emit(self._entry.message.id, paths)
 
     @property
     def is_editing(self) -> bool:
@@ -195,11 +233,19 @@ class UserCard(QWidget):
     def _fit_card(self, width: int) -> int:
         px = self._theme.px
         pad_x, pad_y = px(_PAD_X), px(_PAD_Y)
-        inner = self.text.natural_width(int(width * _SHARE) - 2 * pad_x)
-        height = self.text.fit(inner)
+        widest = int(width * _SHARE) - 2 * pad_x
+        inner = max(self.text.natural_width(widest), self.chips.natural_width(widest))
         left = width - inner - 2 * pad_x
-        self.text.setGeometry(left + pad_x, pad_y, inner, height)
-        bottom = pad_y + height
+        bottom = pad_y
+        if self.chips.files:
+            chips_height = self.chips.fit(inner)
+            self.chips.setGeometry(left + pad_x, bottom + px(2), inner, chips_height)
+            bottom += chips_height + px(4)
+        if not self.text.isHidden():
+            bottom += px(6) if self.chips.files else 0
+            height = self.text.fit(inner)
+            self.text.setGeometry(left + pad_x, bottom, inner, height)
+            bottom += height
         if not self._more.isHidden():
             size = self._more.sizeHint()
             self._more.setGeometry(left + pad_x - 6, bottom, size.width(), size.height())
@@ -214,12 +260,16 @@ class UserCard(QWidget):
     def _fit_editor(self, width: int) -> int:
         assert self._editor is not None
         px = self._theme.px
-        pad = px(_PAD_X)
+        pad = top = px(_PAD_X)
+        if self.chips.files:
+            chips_height = self.chips.fit(width - 2 * pad)
+            self.chips.setGeometry(pad, top, width - 2 * pad, chips_height)
+            top += chips_height + px(10)
         self._editor.resize(width - 2 * pad, self._editor.height())
         height = self._editor.wanted_height(px(320))
-        self._editor.setGeometry(pad, pad, width - 2 * pad, height)
+        self._editor.setGeometry(pad, top, width - 2 * pad, height)
         row_height = self._edit_row.sizeHint().height()
-        top = pad + height + px(12)
+        top += height + px(12)
         self._edit_row.setGeometry(pad, top, width - 2 * pad, row_height)
         self._edit_row.fit(width - 2 * pad)
         self._card = QRectF(0, 0, width, top + row_height + pad)
@@ -234,7 +284,9 @@ class UserCard(QWidget):
         self.begin_edit()
 
     def _on_copy(self) -> None:
-        QGuiApplication.clipboard().setText(self._entry.message.content)
+        message = self._entry.message
+        text = message.content or join_message("", message.attachments)
+        QGuiApplication.clipboard().setText(text)
         self._copy.show_done(self.tr("Copied"))
         self._actions.fit(self._actions.width())
 
@@ -246,11 +298,14 @@ class UserCard(QWidget):
     def _on_send(self) -> None:
         if self._editor is None:
             return
-        text = self._editor.message().strip()
-        is_same = text == self._entry.message.content.strip()
+        message = self._entry.message
+        text, files = self._editor.message().strip(), self.chips.files
+        is_same = text == message.content.strip() and files == message.attachments
+        if not text and not files:
+            return
         self.end_edit()
-        if text and not is_same:
-            self.edited.emit(self._entry.message.id, text)
+        if not is_same:
+            self.edited.emit(message.id, text, files)
 
     @override
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
