@@ -252,7 +252,18 @@ def test_home_may_be_anywhere_and_flags_too(tmp_path: Path) -> None:
 
 def test_help_and_version_name_every_command(program: Program) -> None:
     shown = program.run("--help").out
-    for name in ("run", "ask", "list", "pull", "rm", "import", "history", "settings", "doctor"):
+    for name in (
+        "run",
+        "ask",
+        "list",
+        "pull",
+        "updates",
+        "rm",
+        "import",
+        "history",
+        "settings",
+        "doctor",
+    ):
         assert f"\n  {name} " in shown
         assert program.run(name, "--help").code == 0
     assert program.run("--version").out.startswith("inglenook ")

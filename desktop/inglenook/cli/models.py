@@ -1,4 +1,4 @@
-"""`inglenook list`, `pull`, `rm`, `import`, `adopt`, `duplicates`: the models on this computer."""
+"""`inglenook list`, `rm`, `import`, `adopt`, `duplicates`: the models on this computer."""
 
 import signal
 import threading
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from inglenook.app import App
     from inglenook.models.adopt import Findings
     from inglenook.models.intake import Way
-    from inglenook.models.progress import DownloadState
 
 POLL_S = 0.2
 
@@ -214,40 +213,6 @@ def remove(common: Common, name: str) -> None:
             common.output.line(f"Forgot {model.name}; its file stays{keeper} at {model.path}.")
 
 
-@command("pull")
-@click.argument("name")
-def pull(common: Common, name: str) -> int:
-    """Download a model from the hub. An interrupted download goes on where it was.
-
-    NAME is a short one (llama3:8b), owner/repo, or owner/repo:Q4_K_M.
-    """
-    with common.open_app() as app:
-        try:
-            tell(common.output, download(app, common.output, name), "Installed")
-        except KeyboardInterrupt:
-            common.output.progress("")
-            common.output.note("Paused. The same command goes on from here.")
-            return ExitCode.INTERRUPTED
-    return ExitCode.DONE
-
-
-def download(app: "App", output: Output, name: str) -> InstalledModel:
-    """Start or resume a download and show its progress until it ends.
-
-    Raises what went wrong; Ctrl+C leaves what is there for the next time.
-    """
-    download_id = app.downloads.start(name)
-    is_announced = False
-    while not (state := app.downloads.get(download_id)).is_over:
-        if state.size_bytes and not is_announced:
-            output.note(f"{state.repo}/{state.filename}, {describe_size(state.size_bytes)}")
-            is_announced = True
-        output.progress(describe_progress(state))
-        time.sleep(POLL_S)
-    output.progress("")
-    return app.downloads.wait(download_id)
-
-
 def find_model(app: "App", name: str) -> InstalledModel:
     """Find a model; where another app has one of that name, say how to use it.
 
@@ -268,27 +233,6 @@ def find_model(app: "App", name: str) -> InstalledModel:
             code=error.code,
         ) from error
     return model
-
-
-def describe_progress(state: "DownloadState") -> str:
-    """One line about a running download."""
-    if not state.size_bytes:
-        return f"{state.name}: {state.phase}"
-    text = f"{state.fraction:.0%} of {describe_size(state.size_bytes)}"
-    if state.bytes_per_s:
-        text += f", {describe_size(state.bytes_per_s)}/s"
-    if state.eta_s is not None:
-        text += f", {describe_seconds(state.eta_s)} left"
-    return text + (f" ({state.phase})" if state.phase != "downloading" else "")
-
-
-def describe_seconds(seconds: float) -> str:
-    """A waiting time as people read it."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def describe_state(model: InstalledModel) -> str:

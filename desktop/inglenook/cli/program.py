@@ -107,7 +107,16 @@ def hoist_common_flags(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def run_command(arguments: list[str]) -> int:
     """Run one command; returns its exit code. The border: errors of the world end here as text."""
-    from inglenook.cli import ask, bench, doctor, history, models, run, settings  # noqa: F401  register themselves
+    from inglenook.cli import (  # noqa: F401  they register themselves
+        ask,
+        bench,
+        doctor,
+        history,
+        models,
+        pull,
+        run,
+        settings,
+    )
 
     # Before a profile's log is open, and after it is closed, nothing may reach the terminal.
     logging.getLogger("inglenook").addHandler(logging.NullHandler())

@@ -23,9 +23,10 @@ from inglenook.cli.conversation import (
     describe_numbers,
     show_reply,
 )
-from inglenook.cli.models import download, find_model
+from inglenook.cli.models import find_model
 from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
+from inglenook.cli.pull import download
 from inglenook.cli.settings import add_set_option, apply_assignments
 from inglenook.models.adopted.candidates import name_app
 from inglenook.store.records import Attachment, Message

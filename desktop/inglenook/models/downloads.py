@@ -241,7 +241,9 @@ class Downloads:
         """One download as it is now. Raises `ModelError` (unknown_download)."""
         download = self._find(download_id)
         with self._lock:
-            return download.snapshot()
+            waiting = self._list_waiting()
+            place = waiting.index(download) + 1 if download in waiting else 0
+            return download.snapshot(place)
 
     def wait(self, download_id: str, timeout_s: float | None = None) -> InstalledModel:
         """Wait until nothing more happens; returns the model or raises what went wrong.
