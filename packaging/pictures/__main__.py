@@ -29,7 +29,7 @@ from prepared import (
 from stage import open_stage
 from states import STATES
 from support.display import has_xvfb, open_display
-from support.loopback_hub import LoopbackHub
+from support.loopback_hub import Answer, LoopbackHub
 
 TARGET = ROOT / "assets" / "screenshots"
 SIZE = (1240, 800)
@@ -62,6 +62,8 @@ def take(name: str, scheme: str, person: Path) -> None:
                 add_large_model(home)
             if name in {"models-found", "models-import"}:
                 add_neighbours(person)
+            if name == "models-hub-down":
+                hub.faults.api.append(Answer(429, {"Retry-After": "40"}))
             with open_stage(home, scheme, SIZE) as stage:
                 STATES[name](stage)
                 stage.wait(0.05)

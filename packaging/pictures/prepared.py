@@ -12,6 +12,8 @@ from inglenook.base.records import InstalledModel
 from inglenook.models.catalogue import load_catalogue
 from inglenook.store.records import Conversation, Statistics
 from support.chat_templates import QWEN3
+from support.crowded_hub import fill_hub as crowd
+from support.crowded_hub import pretend_sizes
 from support.gguf_bytes import Tensor, make_gguf, make_keys
 from support.neighbours import write_manifest
 from support.scripted_gguf import write_scripted_gguf
@@ -30,6 +32,9 @@ ENDLESS: Final = "Ten thousand messages"
 LARGE: Final = "Qwen3-1.7B-Q8_0.gguf"
 SLOW: Final = "Qwen3-0.6B-F32.gguf"
 THINKER: Final = "Qwen3-4B-F32.gguf"
+OPEN_REPO: Final = "unsloth/gemma-3-4B-Instruct-GGUF"
+GATED_REPO: Final = "bartowski/Llama-3.2-0.6B-Instruct-GGUF"
+EXTRA_SIZES: Final = ("IQ3_M", "Q3_K_S", "Q4_K_S", "Q5_K_S", "BF16")
 DROPPED: Final = "Mistral-7B-Instruct-v0.3-Q4_K_M.gguf"
 
 _QUESTION = (
@@ -193,7 +198,15 @@ def _write_sparse(path: Path, name: str, n_params: int, n_ctx: int, licence: str
 
 
 def fill_hub(hub: "LoopbackHub") -> None:
-    """A repository of the catalogue with a file that comes slowly."""
+    """Many repositories, one of them closed; one of the catalogue has a file that comes slowly."""
+    crowd(hub)
+    hub.repos[GATED_REPO].gated = "manual"
+    pretend_sizes(hub)
+    repo = hub.repos[OPEN_REPO]
+    name = OPEN_REPO.partition("/")[2].removesuffix("-GGUF")
+    for i, quantisation in enumerate(EXTRA_SIZES):
+        repo.files[f"{name}-{quantisation}.gguf"] = quantisation.encode()
+        repo.sizes[f"{name}-{quantisation}.gguf"] = 2_000_000_000 + 310_000_000 * i
     entry = load_catalogue(find_asset("models.toml")).find(CATALOGUE_NAME)
     assert entry is not None
     name = entry.recommended.pattern.replace("*", "")

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QScrollArea
 
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.protocol import Loading
+from inglenook.gui.drafts import Draft
 from inglenook.gui.transcript.outcome import OutcomeBar
 from inglenook.gui.transcript.reply import ReplyView
 from prepared import (
@@ -19,9 +20,11 @@ from prepared import (
     CUT_OFF,
     DROPPED,
     ENDLESS,
+    GATED_REPO,
     LARGE,
     MISSING,
     NEARLY_FULL,
+    OPEN_REPO,
     SLOW,
     SORTING,
     THINKER,
@@ -282,6 +285,69 @@ def show_reading(stage: Stage) -> None:
     stage.wait_until(is_reading, "a prompt being read")
 
 
+def show_attachments(stage: Stage) -> None:
+    """A question that went with a file, and two more files that will go with the next one."""
+    log, code, _ = write_files(stage.home.parent / "Documents")
+    stage.window.sidebar.new_requested.emit()
+    attach(stage, log)
+    stage.ask("What is a token?")
+    stage.wait_until(stage.window.live.all, "a reply")
+    stage.wait_until(lambda: not stage.window.live.all(), "the end of the reply")
+    attach(stage, log, code)
+    stage.window.chat_page.composer.set_text("Which of the two comes first?")
+    stage.wait(0.5)
+
+
+def show_attachment_edited(stage: Stage) -> None:
+    """A message with files that is being edited."""
+    show_attachments(stage)
+    stage.window.chat.writing.show(Draft())
+    stage.window.chat_page.transcript.edit_last()
+    stage.wait(0.3)
+
+
+def show_attachment_open(stage: Stage) -> None:
+    """The text of an attached file."""
+    _, code, _ = write_files(stage.home.parent / "Documents")
+    stage.window.sidebar.new_requested.emit()
+    attach(stage, code)
+    stage.window.chat_page.composer.chips.chips[0].click()
+    stage.wait(0.3)
+
+
+def show_attachment_too_large(stage: Stage) -> None:
+    """A file that does not fit into the context, and one that is no text."""
+    _, code, book = write_files(stage.home.parent / "Documents")
+    stage.window.sidebar.new_requested.emit()
+    attach(stage, code, book)
+    stage.wait(0.3)
+
+
+def write_files(folder: Path) -> tuple[Path, Path, Path]:
+    """A short log, some code, and a long text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "meeting notes 2026-11.md": "# Notes\n\n- The hub answers slowly after noon.\n" * 6,
+        "sort_runs.py": "import heapq\n\n\ndef merge(*runs):\n    return heapq.merge(*runs)\n" * 3,
+        "The whole report, second edition, with all appendices and tables.txt": _LONG * 2_000,
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    log, code, book = (folder / name for name in texts)
+    return log, code, book
+
+
+def attach(stage: Stage, *paths: Path) -> None:
+    """Have files go with the next message, and wait until the model has counted them."""
+    stage.window.chat.writing.attach(list(paths))
+    chips = stage.window.chat_page.composer.chips
+    stage.wait_until(
+        lambda: len(chips.chips) == len(paths)
+        and not any(chip.size_text.startswith("about") for chip in chips.chips),
+        "counted files",
+    )
+
+
 def show_full_context(stage: Stage) -> None:
     """A conversation that has nearly filled what the model can read."""
     stage.open_by_title(NEARLY_FULL)
@@ -317,15 +383,72 @@ def show_discover(stage: Stage) -> None:
     stage.wait_until(lambda: len(page.discover.cards()) == n_entries, "cards")
     entry = stage.app.catalogue.find(CATALOGUE_NAME)
     assert entry is not None
-    page.field.setText(entry.name)
     page.transfers.start(f"{entry.repo}:{entry.recommended.quantisation}")
     stage.wait_until(
         lambda: any(s.bytes_per_s and s.eta_s is not None for s in page.transfers.states),
         "a moving download",
     )
-    page.field.clear()
-    stage.wait(0.4)
     _bring_to_top(stage, entry.name)
+
+
+def show_models_search(stage: Stage) -> None:
+    """Words that the catalogue and the hub know."""
+    search(stage, "qwen3")
+
+
+def show_models_nothing(stage: Stage) -> None:
+    """Words that nobody knows."""
+    search(stage, "purple elephants")
+
+
+def show_models_search_offline(stage: Stage) -> None:
+    """Words while the app works offline."""
+    stage.app.settings.set("privacy.offline", True)
+    search(stage, "qwen3")
+
+
+def show_models_hub_down(stage: Stage) -> None:
+    """A hub that has had too many questions."""
+    search(stage, "mistral small")
+
+
+def show_models_repository(stage: Stage) -> None:
+    """One repository: its files, and its card."""
+    open_repository(stage, OPEN_REPO)
+
+
+def show_models_all_files(stage: Stage) -> None:
+    """All files of a repository, by their bits."""
+    open_repository(stage, OPEN_REPO)
+    stage.models_page.discover.repo_view.unfold()
+    stage.wait(0.4)
+
+
+def show_models_gated(stage: Stage) -> None:
+    """A repository that is given only to people who accepted its licence."""
+    open_repository(stage, GATED_REPO)
+
+
+def search(stage: Stage, words: str) -> None:
+    """Type words into the models page, and wait for what comes."""
+    stage.window.show_models()
+    page = stage.models_page
+    n_entries = len(stage.app.catalogue.entries)
+    stage.wait_until(lambda: len(page.discover.cards()) == n_entries, "cards")
+    page.field.setFocus()
+    page.field.setText(words)
+    stage.wait_until(lambda: page.discover.hub.phase in {"done", "failed"}, "results")
+    stage.wait(0.3)
+
+
+def open_repository(stage: Stage, repo: str) -> None:
+    """Open a repository by its name."""
+    stage.window.show_models()
+    view = stage.models_page.discover.repo_view
+    stage.models_page.field.setText(repo)
+    stage.models_page.field.returnPressed.emit()
+    stage.wait_until(lambda: view.facts is not None and not view._waiting, "a repository")
+    stage.wait(0.5)
 
 
 def show_downloads(stage: Stage) -> None:
@@ -394,6 +517,13 @@ def show_settings_found(stage: Stage) -> None:
     stage.wait(0.5)
 
 
+def show_settings_token(stage: Stage) -> None:
+    """Where a token of the hub is kept."""
+    stage.app.hub_token.save("hf_0123456789abcdef")
+    stage.window.show_settings("models")
+    stage.wait(0.5)
+
+
 def show_privacy(stage: Stage) -> None:
     """The offline switch and the ledger."""
     show_discover(stage)
@@ -442,9 +572,20 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "inspector": show_inspector,
     "reading-a-long-prompt": show_reading,
     "full-context": show_full_context,
+    "attachments": show_attachments,
+    "attachment-edited": show_attachment_edited,
+    "attachment-open": show_attachment_open,
+    "attachment-too-large": show_attachment_too_large,
     "disk-full": show_disk_full,
     "long-conversation": show_long,
     "models-discover": show_discover,
+    "models-search": show_models_search,
+    "models-search-nothing": show_models_nothing,
+    "models-search-offline": show_models_search_offline,
+    "models-hub-down": show_models_hub_down,
+    "models-repository": show_models_repository,
+    "models-all-files": show_models_all_files,
+    "models-gated": show_models_gated,
     "models-installed": show_installed,
     "models-found": show_found,
     "models-import": show_import,
@@ -457,6 +598,7 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "settings-engine": show_settings_engine,
     "settings-advanced": show_settings_advanced,
     "settings-found": show_settings_found,
+    "settings-token": show_settings_token,
     "privacy": show_privacy,
 }
 
@@ -464,7 +606,7 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
 def _bring_to_top(stage: Stage, name: str) -> None:
     """Scroll a card into view."""
     discover = stage.models_page.discover
-    for facts, card in discover._cards:
+    for facts, card in discover.catalogue.made:
         if facts.title == name:
             scroll = discover.findChild(QScrollArea)
             scroll.verticalScrollBar().setValue(max(0, card.y() - 4))

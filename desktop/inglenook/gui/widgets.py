@@ -40,7 +40,7 @@ type Tone = Literal[
 ]
 type PillTone = Literal["good", "warn", "bad", "accent", "quiet"]
 
-_PILL_ROLES: Final = {
+PILL_ROLES: Final = {
     "good": ("moss", "moss_tint"),
     "warn": ("amber", "amber_tint"),
     "bad": ("brick", "brick_tint"),
@@ -213,7 +213,7 @@ class Pill(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the ground and the text."""
         del event
-        ink, ground = _PILL_ROLES[self._tone]
+        ink, ground = PILL_ROLES[self._tone]
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)

@@ -108,6 +108,7 @@ class MainWindow(QMainWindow):
             )
             self._models_page.model_chosen.connect(self._on_model_chosen)
             self._models_page.link_requested.connect(self.open_link)
+            self._models_page.token_requested.connect(self._ask_for_token)
             self._stack.addWidget(self._models_page)
         self._models_page.show_tab(tab)
         self._show_page(self._models_page, "models")
@@ -122,6 +123,8 @@ class MainWindow(QMainWindow):
                 self.app, self.theme, self._tasks, self._bridge, self.models
             )
             self._settings_page.restored.connect(self._on_restored)
+            self._settings_page.token_changed.connect(self._on_token_changed)
+            self._settings_page.link_requested.connect(self.open_link)
             self._stack.addWidget(self._settings_page)
         self._settings_page.show_section(section)
         self._show_page(self._settings_page, "settings")
@@ -326,6 +329,15 @@ class MainWindow(QMainWindow):
     def _on_restored(self, conversation_id: str) -> None:
         del conversation_id
         self.sidebar_controller.reload()
+
+    def _ask_for_token(self) -> None:
+        self.show_settings("models")
+        if self._settings_page is not None:
+            self._settings_page.ask_for_token()
+
+    def _on_token_changed(self) -> None:
+        if self._models_page is not None:
+            self._models_page.discover.refresh()
 
     def _show_remarks(self, remarks: tuple[str, ...]) -> None:
         """Say what happened to the database when it was opened."""

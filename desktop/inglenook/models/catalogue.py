@@ -7,10 +7,16 @@ error in it is a bug of ours; a test checks every entry.
 import fnmatch
 from functools import cached_property
 from pathlib import Path
+from typing import Final, Literal
 
 import msgspec
 
 from inglenook.base.errors import ModelError
+
+type Mark = Literal["vision", "tools", "reasoning", "code", "languages"]
+
+MARKS: Final[tuple[Mark, ...]] = ("vision", "tools", "reasoning", "code", "languages")
+"""What people choose models by, here and on the hub."""
 
 
 class CatalogueFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +39,8 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """One suggested model. `short_names` are what people type, `purpose` is one plain sentence.
 
     `n_active_params` is smaller than `n_params` for a mixture of experts. `strengths` are words
-    like chat, code, reasoning, languages, small.
+    like chat, code, reasoning, languages, small. `marks` are what the model can do beside
+    reading and writing text. `languages` is a phrase for people.
     """
 
     id: str
@@ -47,12 +54,20 @@ class CatalogueEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     purpose: str
     n_active_params: int = 0
     strengths: tuple[str, ...] = ()
+    marks: tuple[Literal["vision", "tools", "reasoning"], ...] = ()
+    languages: str = ""
     short_names: tuple[str, ...] = ()
 
     @property
     def recommended(self) -> CatalogueFile:
         """The quantisation to suggest."""
         return next((file for file in self.files if file.recommended), self.files[0])
+
+    @property
+    def all_marks(self) -> tuple[Mark, ...]:
+        """What it can do and what it is good at, in the words that the hub's filters use."""
+        named = {*self.marks, *self.strengths}
+        return tuple(mark for mark in MARKS if mark in named)
 
     def find_file(self, quantisation: str) -> CatalogueFile | None:
         """The file with a quantisation, by its name without regard to case."""

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from inglenook.base.network import Limits, Network, Sockets
+from inglenook.models.catalogue import MARKS, Mark
 from inglenook.models.formats import OTHER_KINDS
 from inglenook.models.hub_errors import explain, explain_status, read_wait_s
 from inglenook.models.names import is_repo
@@ -29,10 +30,8 @@ if TYPE_CHECKING:
     import httpx2
 
 type SortOrder = Literal["trending", "downloads", "likes", "recent"]
-type Mark = Literal["vision", "tools", "reasoning", "code", "languages"]
 
 SORT_ORDERS: Final[tuple[SortOrder, ...]] = ("trending", "downloads", "likes", "recent")
-MARKS: Final[tuple[Mark, ...]] = ("vision", "tools", "reasoning", "code", "languages")
 PAGE_LENGTH: Final = 50
 _SORT_KEYS: Final = {
     "trending": "trendingScore",

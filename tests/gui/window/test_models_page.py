@@ -1,10 +1,9 @@
-"""The models page: cards, filter, downloads in place, a pasted name, installed, import."""
+"""The models page: cards, downloads in place, what a name means, installed, import."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
 
 from inglenook.base.errors import NetworkError, UserError
@@ -12,11 +11,9 @@ from inglenook.base.records import InstalledModel
 from inglenook.gui.dialogs import Question
 from inglenook.gui.models_page import ModelsPage
 from inglenook.gui.models_page.file_row import FileRow
-from inglenook.gui.models_page.offers import make_repo_card, parse_repo
+from inglenook.gui.models_page.offers import parse_repo
 from inglenook.gui.models_page.transfer_view import describe_transfer
 from inglenook.models.events import DownloadChanged
-from inglenook.models.fit import Machine
-from inglenook.models.hub import HubFile
 from inglenook.models.progress import DownloadState
 from support.tiny_gguf import write_tiny_gguf
 from support.window import WindowKit, wait_until
@@ -82,25 +79,13 @@ def set_state(kit: WindowKit, downloads: FakeDownloads, state: DownloadState) ->
 
 
 def test_every_model_of_the_catalogue_has_a_card(kit: WindowKit, page: ModelsPage) -> None:
-    for facts, card in page.discover._cards:
+    for facts, card in page.discover.catalogue.made:
         assert card.rows, facts.title
         assert facts.offers
 
 
-def test_the_filter_takes_words_of_name_maker_and_purpose(page: ModelsPage) -> None:
-    page.discover.fits.setChecked(False)
-    name = page.discover._cards[3][0].title
-    page.field.setText(name)
-    wait_until(lambda: sum(card.isVisible() for card in page.discover.cards()) < 6)
-    assert page.discover.cards()[3].isVisible()
-    page.field.setText("no such model at all")
-    wait_until(page.discover._nothing.isVisible)
-    page.field.clear()
-    wait_until(page.discover.cards()[0].isVisible)
-
-
 def test_what_does_not_fit_is_hidden_until_asked_for(page: ModelsPage) -> None:
-    hidden = [facts for facts, card in page.discover._cards if not card.isVisible()]
+    hidden = [facts for facts, card in page.discover.catalogue.made if not card.isVisible()]
     assert all(not facts.can_run for facts in hidden)
     page.discover.fits.click()
     assert all(card.isVisible() for card in page.discover.cards())
@@ -212,6 +197,9 @@ def test_an_installed_model_can_be_used_from_its_card(kit: WindowKit, page: Mode
         ("https://huggingface.co/owner/repo/tree/main", "owner/repo"),
         ("huggingface.co/owner/repo", "owner/repo"),
         ("hf.co/owner/repo", "owner/repo"),
+        ("https://huggingface.co/owner/repo?show_file_info=x-Q8_0.gguf", "owner/repo"),
+        ("https://huggingface.co/owner/repo/blob/main/x.gguf#L1", "owner/repo"),
+        ("https://[::1", None),
         ("https://example.org/owner/repo", None),
         ("llama", None),
         ("../..", None),
@@ -221,67 +209,6 @@ def test_an_installed_model_can_be_used_from_its_card(kit: WindowKit, page: Mode
 )
 def test_a_pasted_name_is_understood(text: str, repo: str | None) -> None:
     assert parse_repo(text) == repo
-
-
-def make_file(path: str, quantisation: str, size_bytes: int) -> HubFile:
-    return HubFile(
-        repo="owner/repo",
-        path=path,
-        size_bytes=size_bytes,
-        quantisation=quantisation,
-        revision="r",
-        parts=(),
-    )
-
-
-def test_a_pasted_name_lists_its_files(
-    kit: WindowKit, page: ModelsPage, downloads: FakeDownloads
-) -> None:
-    class FakeHub:
-        def find_files(self, repo: str) -> tuple[HubFile, ...]:
-            assert repo == "owner/repo"
-            return (make_file("m-Q4_K_M.gguf", "Q4_K_M", 100), make_file("m.gguf", "", 200))
-
-    kit.app._hub_client = FakeHub()  # type: ignore[assignment]
-    page.field.setText("owner/repo")
-    page.field.returnPressed.emit()
-    wait_until(lambda: page.discover._repo_card is not None)
-    card = page.discover._repo_card
-    assert card is not None
-    assert [row.offer.quantisation for row in card.rows] == ["Q4_K_M", "m.gguf"]
-    card.rows[0]._button.click()
-    wait_until(lambda: downloads.calls == [("start", "owner/repo/m-Q4_K_M.gguf")])
-
-
-def test_a_hub_that_fails_says_so_and_can_be_asked_again(kit: WindowKit, page: ModelsPage) -> None:
-    class DeadHub:
-        n_asked = 0
-
-        def find_files(self, repo: str) -> tuple[HubFile, ...]:
-            DeadHub.n_asked += 1
-            raise NetworkError("The hub cannot be reached.", "Check the connection.")
-
-    kit.app._hub_client = DeadHub()  # type: ignore[assignment]
-    page.field.setText("owner/repo")
-    page.field.returnPressed.emit()
-    notice = page.discover._notice
-    wait_until(lambda: "cannot be reached" in notice.label.text())
-    notice.button.click()
-    wait_until(lambda: DeadHub.n_asked == 2)
-
-
-def test_hostile_names_of_the_hub_are_shown_as_text(kit: WindowKit, page: ModelsPage) -> None:
-    name = "<img src='qrc:x'><b>x.gguf"
-    page.discover._show_repo(
-        make_repo_card("owner/repo", (make_file(name, "", 5),), Machine(8_000_000_000))
-    )
-    QTest.qWait(30)
-    from PySide6.QtCore import Qt
-    from PySide6.QtWidgets import QLabel
-
-    labels = page.discover.findChildren(QLabel)
-    assert any(label.text() == name for label in labels)
-    assert all(label.textFormat() == Qt.TextFormat.PlainText for label in labels)
 
 
 def test_removing_asks_first_and_says_what_it_frees(kit: WindowKit, page: ModelsPage) -> None:

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from inglenook.gui.formats import format_bytes
 from inglenook.gui.models_page.fit_pill import make_fit_pill
@@ -33,6 +33,9 @@ class FileOffer:
     fit: Fit | None
     is_recommended: bool = False
     pattern: str = ""
+    n_parts: int = 1
+    can_be_had: bool = True
+    """False where the hub does not give it to this person."""
 
     def is_file(self, filename: str) -> bool:
         """Whether a file of the repository is this one."""
@@ -56,6 +59,7 @@ class FileRow(QWidget):
         self._theme = theme
         self.offer = offer
         self._transfer: TransferView | None = None
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 8, 0, 8)
         column.setSpacing(4)
@@ -68,6 +72,9 @@ class FileRow(QWidget):
         size.setMinimumWidth(theme.px(58))
         self._row.addWidget(kind)
         self._row.addWidget(size)
+        if offer.n_parts > 1:
+            text = self.tr("in {n} parts").replace("{n}", str(offer.n_parts))
+            self._row.addWidget(make_label(text, "small"))
         if offer.fit is not None:
             self._row.addWidget(make_fit_pill(theme, offer.fit, self.tr))
         if offer.is_recommended:
@@ -101,7 +108,7 @@ class FileRow(QWidget):
             self._transfer.hide()
         self._done.setVisible(is_installed)
         self._use.setVisible(is_installed)
-        self._button.setVisible(not is_installed and not is_moving)
+        self._button.setVisible(self.offer.can_be_had and not is_installed and not is_moving)
         self._button.setEnabled(not is_starting)
         if state is not None and state.phase == "failed" and not is_installed:
             error = f"{state.error} {state.hint}".strip()

@@ -29,7 +29,6 @@ from inglenook.gui.installed import InstalledModels
 from inglenook.gui.models_page.discover import Discover
 from inglenook.gui.models_page.downloads_tab import DownloadsTab
 from inglenook.gui.models_page.installed_tab import InstalledTab
-from inglenook.gui.models_page.offers import parse_repo
 from inglenook.gui.models_page.transfers import Transfers
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
@@ -43,11 +42,13 @@ OFFLINE = "privacy.offline"
 class ModelsPage(QFrame):
     """Discover, Installed, Downloads.
 
-    Signals: `model_chosen(model_id)` to talk with a model, `link_requested(address)`.
+    Signals: `model_chosen(model_id)` to talk with a model, `link_requested(address)`,
+    `token_requested()` where the hub gives something only to people it knows.
     """
 
     model_chosen = Signal(str)
     link_requested = Signal(str)
+    token_requested = Signal()
 
     def __init__(
         self,
@@ -146,11 +147,13 @@ class ModelsPage(QFrame):
         self._tabs[0].setChecked(True)
         row.addStretch(1)
         self.field = QLineEdit()
-        self.field.setPlaceholderText(self.tr("Filter, or paste a name like owner/repo"))
-        self.field.setAccessibleName(self.tr("Filter the list, or paste a name like owner/repo"))
+        self.field.setPlaceholderText(self.tr("Search, or paste owner/repo or a page's address"))
+        self.field.setAccessibleName(
+            self.tr("Search for models, or paste owner/repo or a page's address")
+        )
         self.field.setClearButtonEnabled(True)
         self.field.setMinimumWidth(self._theme.px(240))
-        self.field.setMaximumWidth(self._theme.px(340))
+        self.field.setMaximumWidth(self._theme.px(400))
         self.field.setMaxLength(500)
         row.addWidget(self.field, 2)
         return header
@@ -160,6 +163,8 @@ class ModelsPage(QFrame):
         self.field.textChanged.connect(lambda _: self._pause.start())
         self.field.returnPressed.connect(self._on_field_entered)
         self.discover.model_chosen.connect(self.model_chosen)
+        self.discover.link_requested.connect(self.link_requested)
+        self.discover.token_requested.connect(self.token_requested)
         self.installed.model_chosen.connect(self.model_chosen)
         self.installed.import_requested.connect(self.choose_file)
         self.installed.folder_requested.connect(self.choose_folder)
@@ -207,14 +212,15 @@ class ModelsPage(QFrame):
     # --- what happens ---
 
     def _on_filter_paused(self) -> None:
-        text = self.field.text()
-        self.discover.set_filter("" if parse_repo(text) else text)
+        if self.field.text().strip():
+            self.show_tab("discover")
+        self.discover.set_words(self.field.text())
 
     def _on_field_entered(self) -> None:
         self.show_tab("discover")
         self._pause.stop()
-        if not self.discover.list_repo(self.field.text()):
-            self.discover.set_filter(self.field.text())
+        if not self.discover.open_name(self.field.text()):
+            self.discover.set_words(self.field.text(), at_once=True)
 
     def _on_refused(self, name: str, error: UserError) -> None:
         del name
@@ -232,10 +238,14 @@ class ModelsPage(QFrame):
     def _show_offline(self) -> None:
         """Say what does not work now, and how to change that."""
         if self._app.settings.get(OFFLINE):
-            text = self.tr("You work offline: installed models can be used, none be downloaded.")
+            text = self.tr(
+                "You work offline: installed models can be used, but the hub is not searched and "
+                "nothing is downloaded."
+            )
             self.offline.show_notice(text, self.tr("Go online"))
         else:
             self.offline.hide()
+            self.discover.refresh()
 
     def _go_online(self) -> None:
         settings = self._app.settings

@@ -28,6 +28,7 @@ from inglenook.gui.settings_page.in_force import describe_in_force
 from inglenook.gui.settings_page.ledger import Ledger
 from inglenook.gui.settings_page.reload_bar import ReloadBar
 from inglenook.gui.settings_page.rows import ModelRow, SettingRow, make_row
+from inglenook.gui.settings_page.token_row import TokenRow
 from inglenook.gui.shortcuts import PLACE_KEYS, WINDOW_KEYS, make_key_table
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
@@ -52,10 +53,12 @@ CONTENT_PX: Final = 680
 class SettingsPage(QFrame):
     """All sections; what is declared in `SETTINGS` makes its rows by itself.
 
-    Signals: `restored(conversation_id)`.
+    Signals: `restored(conversation_id)`, `token_changed()`, `link_requested(address)`.
     """
 
     restored = Signal(str)
+    token_changed = Signal()
+    link_requested = Signal(str)
 
     def __init__(
         self,
@@ -111,6 +114,11 @@ class SettingsPage(QFrame):
     def show_section(self, name: str) -> None:
         """Show one of the sections."""
         self._rail.setCurrentRow(SECTIONS.index(name))
+
+    def ask_for_token(self) -> None:
+        """Lead to the field for the hub's access token."""
+        self.show_section("models")
+        self.token.field.setFocus(Qt.FocusReason.OtherFocusReason)
 
     # --- parts ---
 
@@ -208,6 +216,11 @@ class SettingsPage(QFrame):
         self._show_reload()
 
     def _add_models_folder(self, column: QVBoxLayout) -> None:
+        column.addWidget(make_line())
+        self.token = TokenRow(self._app, self._theme, self._tasks)
+        self.token.changed.connect(self.token_changed)
+        self.token.link_requested.connect(self.link_requested)
+        column.addWidget(self.token)
         column.addWidget(make_line())
         row = QHBoxLayout()
         row.setContentsMargins(0, 10, 0, 10)
