@@ -115,6 +115,7 @@ def run_command(arguments: list[str]) -> int:
         models,
         pull,
         run,
+        search,
         settings,
     )
 

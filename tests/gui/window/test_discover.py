@@ -132,7 +132,7 @@ def test_more_comes_when_the_end_is_near(page: ModelsPage) -> None:
 def test_filters_narrow_both(page: ModelsPage) -> None:
     filters = page.discover.filters
     type_words(page, "gemma")
-    filters.size.setCurrentIndex(2)  # 2B to 5B
+    filters.by_size.setCurrentIndex(2)  # 2B to 5B
     wait_until(lambda: page.discover.hub.phase == "done" and bool(rows(page)))
     assert {row.title for row in rows(page)} >= {"gemma-3-4B-Instruct"}
     assert all("4B" in row.title for row in rows(page))

@@ -66,7 +66,7 @@ class Filters(QWidget):
         self.fits.setCheckable(True)
         self.fits.setChecked(True)
         self.fits.toggled.connect(self.changed)
-        self.size = self._make_box(
+        self.by_size = self._make_box(
             self.tr("Size"), [self._name_size(low, high) for low, high in SIZES]
         )
         self.licence = self._make_box(
@@ -88,7 +88,7 @@ class Filters(QWidget):
         }
         self.sort = self._make_box(self.tr("Order"), [names[order] for order in SORT_ORDERS])
         self.count = make_label("", "small")
-        for part in (self.fits, self.size, self.licence, self.mark, self.maker, self.count):
+        for part in (self.fits, self.by_size, self.licence, self.mark, self.maker, self.count):
             row.addWidget(part)
         row.addStretch(1)
         row.addWidget(self.sort)
@@ -96,7 +96,7 @@ class Filters(QWidget):
     @property
     def query(self) -> Query:
         """The question that these filters make, without words."""
-        low, high = SIZES[self.size.currentIndex()]
+        low, high = SIZES[self.by_size.currentIndex()]
         mark: Mark | None = None
         if self.mark.currentIndex() > 0:
             mark = MARKS[self.mark.currentIndex() - 1]
@@ -128,7 +128,7 @@ class Filters(QWidget):
 
     def clear(self) -> None:
         """Take all filters back but what fits."""
-        for box in (self.size, self.licence, self.mark):
+        for box in (self.by_size, self.licence, self.mark):
             box.setCurrentIndex(0)
         self.set_maker("")
 

@@ -77,7 +77,7 @@ class RepoView(QWidget):
         self._title.set_full_text(name)
         self._maker.setText(self.tr("by {maker}").replace("{maker}", maker))
         self._maker.setAccessibleName(self.tr("More models by {maker}").replace("{maker}", maker))
-        self.scroll.verticalScrollBar().setValue(0)
+        self.scroll_area.verticalScrollBar().setValue(0)
         self._ask()
 
     def refresh(self) -> None:
@@ -131,15 +131,17 @@ class RepoView(QWidget):
         self.card = CardText(self._theme)
         self.card.link_clicked.connect(self.link_requested)
         self._cut = make_label(self.tr("The card goes on; its page has all of it."), "small")
-        for part in (self.notice, self._purpose, self._facts):
+        above: tuple[QWidget, ...] = (self.notice, self._purpose, self._facts)
+        below: tuple[QWidget, ...] = (self.card_of_files, self._side, self.card, self._cut)
+        for part in above:
             self._column.addWidget(part)
         self._column.addLayout(self._pills)
-        for part in (self.card_of_files, self._side, self.card, self._cut):
+        for part in below:
             self._column.addWidget(part)
         self._column.addStretch(1)
-        self.scroll = make_scroll(content, self.tr("The model and its files"))
+        self.scroll_area = make_scroll(content, self.tr("The model and its files"))
         self._clear()
-        return self.scroll
+        return self.scroll_area
 
     # --- what happens ---
 
