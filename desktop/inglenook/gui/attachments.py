@@ -139,44 +139,51 @@ class Attachments(QObject):
         self._sizes = {file: n for file, n in self._sizes.items() if file in files}
         self._asked &= set(files)
         self._ask_for([file for file in files if file not in self._asked])
-        counts = {file: self._sizes.get(file) for file in files}
-        n_files = sum(estimate_tokens(file.text) if n is None else n for file, n in counts.items())
+        counts = {file: self._sizes.get(file, -1) for file in files}
+        likely = {file: estimate_tokens(file.text) if n < 0 else n for file, n in counts.items()}
+        n_files = sum(likely.values())
         loaded = self._app.engine.state.loaded
         n_ctx = self._composer.n_ctx or (loaded.n_ctx if loaded is not None else self._n_ctx)
         n_total = self._composer.n_used + n_files
+        too_large: list[Attachment] = []
+        if 0 < n_ctx <= n_total:
+            room = n_ctx - self._composer.n_used
+            too_large = [file for file, n in likely.items() if n >= room] or list(files)
         self._composer.chips.show_sizes(
-            {file: self._describe(file, n) for file, n in counts.items()},
-            is_too_large=0 < n_ctx <= n_total,
+            {file: self._describe(n, is_exact=counts[file] >= 0) for file, n in likely.items()},
+            too_large,
         )
         self._composer.set_attached(n_files, n_ctx)
-        fit = self._explain_fit(n_total, n_ctx, is_exact=None not in counts.values())
-        if not files:
-            fit = ""
+        fit = ""
+        if files:
+            fit = self._explain_fit(n_total, n_ctx, is_exact=min(counts.values()) >= 0)
         if fit != self._fit:
             self._fit, self._is_too_large = fit, n_total >= n_ctx
             self._show_notice()
 
-    def _describe(self, file: Attachment, n_tokens: int | None) -> str:
-        if n_tokens is None:
-            about = self.tr("about {n} tokens")
-            return about.replace("{n}", format_count(estimate_tokens(file.text)))
-        return self.tr("{n} tokens").replace("{n}", format_count(n_tokens))
+    def _describe(self, n_tokens: int, *, is_exact: bool) -> str:
+        text = self.tr("{n} tokens") if is_exact else self.tr("about {n} tokens")
+        return text.replace("{n}", format_count(n_tokens))
 
     def _explain_fit(self, n_total: int, n_ctx: int, *, is_exact: bool) -> str:
         if not n_ctx or n_total <= TIGHT_SHARE * n_ctx:
             return ""
         if n_total >= n_ctx:
             text = self.tr(
-                "This does not fit: the conversation and the attached files take {about}{n} "
-                "tokens, and the model's context holds {all}. Remove files, attach a smaller part, "
-                "or choose a longer context in Settings > Engine."
+                "This does not fit: {what} take {about}{n} tokens, and the model's context holds "
+                "{all}. Remove files, attach a smaller part, or choose a longer context in "
+                "Settings > Engine."
             )
         else:
             text = self.tr(
                 "The attached files fill most of the context: {about}{left} tokens are left for "
                 "your message and its reply."
             )
+        what = self.tr("the attached files")
+        if self._composer.n_used:
+            what = self.tr("the conversation and the attached files")
         for key, value in (
+            ("{what}", what),
             ("{about}", "" if is_exact else self.tr("about ")),
             ("{n}", format_count(n_total)),
             ("{all}", format_count(n_ctx)),

@@ -6,9 +6,8 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
-from inglenook.chat.attachments import count_bytes
-from inglenook.gui.formats import format_bytes, format_count
-from inglenook.gui.theme import Theme
+from inglenook.gui.formats import format_count
+from inglenook.gui.theme import RADIUS_CONTROL, Theme
 from inglenook.gui.transcript.cleaning import break_lines, clean_text
 from inglenook.gui.widgets import ElidedLabel, make_button, make_label
 from inglenook.store.records import Attachment
@@ -31,8 +30,8 @@ class FileView(QDialog):
         column.setContentsMargins(24, 20, 24, 16)
         column.setSpacing(8)
         column.addWidget(ElidedLabel(clean_text(file.name), "heading"))
-        facts = self.tr("{size}, {n} characters, as it was when it was attached").format(
-            size=format_bytes(count_bytes(file)), n=format_count(len(file.text))
+        facts = self.tr("{lines} lines, {n} characters, as it was when it was attached").format(
+            lines=format_count(len(file.text.splitlines())), n=format_count(len(file.text))
         )
         column.addWidget(make_label(facts, "small", wraps=True))
         self.text = QPlainTextEdit()
@@ -41,8 +40,11 @@ class FileView(QDialog):
         self.text.setUndoRedoEnabled(False)
         self.text.setAccessibleName(self.tr("Text of the file"))
         self.text.setFont(theme.code_font())
+        colours = theme.colours
         self.text.setStyleSheet(
-            f"#fileText{{font-family:'{theme.code_font().family()}';font-size:{theme.px(13)}px}}"
+            f"#fileText{{font-family:'{theme.code_font().family()}';font-size:{theme.px(13)}px;"
+            f"background:{colours.code_ground};border:1px solid {colours.line};"
+            f"border-radius:{RADIUS_CONTROL}px;padding:{theme.px(8)}px}}"
         )
         column.addWidget(self.text, 1)
         row = QHBoxLayout()

@@ -3,7 +3,7 @@
 Click or Enter opens one; where they can be removed, its cross or Del does. Window's thread.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, override
 
 from PySide6.QtCore import QRect, QRectF, QSize, Qt, Signal
@@ -52,7 +52,7 @@ class FileChip(QPushButton):
         self.cross: IconButton | None = None
         if can_remove:
             label = self.tr("Remove {name}").format(name=self._name)
-            self.cross = IconButton(theme, "close", label, self, size_px=12)
+            self.cross = IconButton(theme, "close", label, self, size_px=14)
             self.cross.setToolTip(make_plain_tooltip(label))
             self.cross.clicked.connect(self.removed)
         self._describe()
@@ -177,11 +177,13 @@ class FileChips(QWidget):
         self._drop(kept.values())
         self.setVisible(bool(files))
 
-    def show_sizes(self, sizes: Mapping[Attachment, str], is_too_large: bool = False) -> None:
-        """Say how large the files are."""
+    def show_sizes(
+        self, sizes: Mapping[Attachment, str], too_large: Collection[Attachment] = ()
+    ) -> None:
+        """Say how large the files are, and mark those that are too large."""
         for chip in self.chips:
             if chip.file in sizes:
-                chip.set_size(sizes[chip.file], is_too_large=is_too_large)
+                chip.set_size(sizes[chip.file], is_too_large=chip.file in too_large)
 
     def _make(self, file: Attachment) -> FileChip:
         chip = FileChip(self._theme, file, self, can_remove=self._can_remove)
