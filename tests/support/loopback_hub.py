@@ -48,8 +48,9 @@ class Faults:
     next `cuts` bodies (-1: always). `stall_after`: the store sends so many bytes, then nothing, for
     the next `stalls` bodies. `flips`: in so many bodies one byte is wrong. `shorten`: bodies and
     their Content-Length lack so many bytes. `bytes_per_s`: a slow store. `location`: where resolve
-    sends on to instead. `linked_etag`: the hash that resolve tells instead. `names`: extra entries
-    of every repository's listing, `items` of every search's first page, as they are.
+    sends on to instead. `oddities`: names of `support.oddities.KINDS`, one for each body of the
+    store, "" for a right one. `linked_etag`: the hash that resolve tells instead. `names`: extra
+    entries of every repository's listing, `items` of every search's first page, as they are.
     """
 
     api: deque[Answer] = field(default_factory=deque)
@@ -68,6 +69,7 @@ class Faults:
     location: str = ""
     linked_etag: str = ""
     names: list[Any] = field(default_factory=list)
+    oddities: deque[str] = field(default_factory=deque)
     items: list[Any] = field(default_factory=list)
 
 
@@ -196,6 +198,11 @@ class LoopbackHub:
         """The next answer that is given instead of the right one."""
         with self._lock:
             return queue.popleft() if queue else None
+
+    def next_oddity(self) -> str:
+        """The kind of odd answer that is given next, "" for a right one."""
+        with self._lock:
+            return self.faults.oddities.popleft() if self.faults.oddities else ""
 
     def close(self) -> None:
         """End both servers and every answer under way."""
@@ -434,10 +441,18 @@ class _StoreHandler(_Handler):
         faults = self.hub.faults
         wanted = _RANGE.fullmatch(self.headers.get("Range", ""))
         begin = int(wanted[1]) if wanted and not faults.ignore_range else 0
+        end = int(wanted[2]) + 1 if wanted and wanted[2] and not faults.ignore_range else len(data)
         if begin and begin >= len(data):
             self.send_answer(Answer(416, {"Content-Range": f"bytes */{len(data)}"}))
             return
-        self._send(data, begin, is_part=bool(wanted) and not faults.ignore_range)
+        is_part = bool(wanted) and not faults.ignore_range
+        oddity = self.hub.next_oddity()
+        if oddity:
+            from support.oddities import KINDS
+
+            KINDS[oddity](self, data, begin, end, is_part)
+            return
+        self._send(data, begin, min(end, len(data)), is_part=is_part)
 
     def _find(self, sha256: str) -> bytes | None:
         for repo in self.hub.repos.values():
@@ -446,11 +461,11 @@ class _StoreHandler(_Handler):
                     return data
         return None
 
-    def _send(self, data: bytes, begin: int, *, is_part: bool) -> None:
+    def _send(self, data: bytes, begin: int, end: int, *, is_part: bool) -> None:
         faults = self.hub.faults
         if faults.wrong_offset and is_part and begin:
             begin -= 1
-        body = bytearray(memoryview(data)[begin : len(data) - faults.shorten])
+        body = bytearray(memoryview(data)[begin : min(end, len(data) - faults.shorten)])
         if body and faults.flips and self.hub.take("flips"):
             body[len(body) // 2] ^= 0x40
         self.send_response(206 if is_part else 200)

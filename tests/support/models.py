@@ -2,6 +2,7 @@
 
 import random
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from inglenook.base.paths import Profile, find_asset
 from inglenook.base.records import InstalledModel
 from inglenook.models.catalogue import Catalogue
 from inglenook.models.connection import TransferOptions
-from inglenook.models.downloads import Downloads
+from inglenook.models.downloads import Allowance, Downloads
 from inglenook.models.events import DownloadChanged
 from inglenook.models.hub import Hub
 from inglenook.models.library import Library
@@ -91,6 +92,7 @@ class Rig:
         *,
         options: TransferOptions | None = None,
         catalogue: Catalogue | None = None,
+        find_allowance: Callable[[], Allowance] = Allowance,
     ) -> None:
         self.events: list[object] = []
         self.is_offline = False
@@ -111,6 +113,7 @@ class Rig:
             self.network,
             publish,
             options=options or FAST,
+            find_allowance=find_allowance,
         )
 
     def get(self, name: str, timeout_s: float = 30.0) -> InstalledModel:

@@ -33,6 +33,7 @@ from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
 from inglenook.gui.think_switch import ThinkSwitch
 from inglenook.gui.transcript import prepare_views
+from inglenook.gui.transfers import Transfers
 from inglenook.gui.widgets import make_menu
 
 if TYPE_CHECKING:
@@ -104,7 +105,13 @@ class MainWindow(QMainWindow):
             from inglenook.gui.models_page import ModelsPage
 
             self._models_page = ModelsPage(
-                self.app, self.theme, self._tasks, self._bridge, self.models, self.found
+                self.app,
+                self.theme,
+                self._tasks,
+                self._bridge,
+                self.models,
+                self.found,
+                self.transfers,
             )
             self._models_page.model_chosen.connect(self._on_model_chosen)
             self._models_page.link_requested.connect(self.open_link)
@@ -177,6 +184,7 @@ class MainWindow(QMainWindow):
     def _make_controllers(self) -> None:
         self.models = InstalledModels(self.app, self._tasks, self._bridge, self)
         self.found = FoundModels(self.app, self._tasks, self._bridge, self)
+        self.transfers = Transfers(self.app, self._tasks, self._bridge, self)
         self.live = LiveRuns(self._bridge, self)
         self.sidebar_controller = SidebarController(
             self.app, self.sidebar, self._tasks, self._bridge, self
@@ -253,6 +261,9 @@ class MainWindow(QMainWindow):
         self.sidebar_controller.restored.connect(self._on_conversation_chosen)
         chat.opened.connect(self._on_opened)
         self.live.changed.connect(self._on_live_changed)
+        self.transfers.changed.connect(
+            lambda: self.sidebar.downloads.show_states(self.transfers.states)
+        )
         self.models.changed.connect(self._on_models_changed)
         self.chat_page.transcript.link_requested.connect(self.open_link)
         self.chat_page.transcript.stronger_model_requested.connect(self.show_models)
@@ -291,6 +302,8 @@ class MainWindow(QMainWindow):
         match page:
             case "models":
                 self.show_models()
+            case "downloads":
+                self.show_models("downloads")
             case "settings":
                 self.show_settings()
             case _:
@@ -347,8 +360,12 @@ class MainWindow(QMainWindow):
 
     def _resume_downloads(self) -> None:
         """Once the window is up and the model is on its way: nobody waits for these."""
-        self._tasks.run(self.app.resume_downloads, failed=lambda _: None)
+        self._tasks.run(self.app.resume_downloads, self._on_resumed, lambda _: None)
         QTimer.singleShot(LOOK_AFTER_MS, self.found, self.found.look)
+
+    def _on_resumed(self, has_downloads: bool) -> None:
+        if has_downloads:
+            self.transfers.refresh()
 
     def _on_event(self, event: object) -> None:
         if isinstance(event, SettingChanged) and event.key.startswith("appearance."):

@@ -169,6 +169,8 @@ class Route:
         told = explain_status(status, code, response.request.url.host, wait_s)
         if status in PASSING_STATUSES or status >= 500 or is_expired:
             raise PassingError(told, wait_s)
+        if status < 400:
+            raise PassingError(told, is_odd=True)
         raise told
 
     def _check_body(self, response: "httpx2.Response", span: Span) -> None:

@@ -29,8 +29,8 @@ class FakeDownloads:
         self.calls: list[tuple[str, str]] = []
         self.refusal: UserError | None = None
 
-    def start(self, name: str) -> str:
-        self.calls.append(("start", name))
+    def start(self, name: str, *, takes_update: bool = False) -> str:
+        self.calls.append(("update" if takes_update else "start", name))
         if self.refusal is not None:
             raise self.refusal
         self.states["d1"] = DownloadState(id="d1", name=name, phase="asking")

@@ -27,9 +27,9 @@ from inglenook.gui.models_page.results_rows import (
     make_result_row,
 )
 from inglenook.gui.models_page.results_view import ResultsView
-from inglenook.gui.models_page.transfers import Transfers
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
+from inglenook.gui.transfers import Transfers
 from inglenook.models.fit import Machine, find_machine
 from inglenook.models.hub_names import is_address
 from inglenook.models.hub_search import Query, RepoSummary

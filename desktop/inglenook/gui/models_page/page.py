@@ -29,9 +29,9 @@ from inglenook.gui.installed import InstalledModels
 from inglenook.gui.models_page.discover import Discover
 from inglenook.gui.models_page.downloads_tab import DownloadsTab
 from inglenook.gui.models_page.installed_tab import InstalledTab
-from inglenook.gui.models_page.transfers import Transfers
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
+from inglenook.gui.transfers import Transfers
 from inglenook.gui.widgets import NoticeBar, make_button, make_label, make_surface
 
 TABS = ("discover", "installed", "downloads")
@@ -58,6 +58,7 @@ class ModelsPage(QFrame):
         bridge: Bridge,
         models: InstalledModels,
         found: FoundModels,
+        transfers: Transfers,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
@@ -71,7 +72,7 @@ class ModelsPage(QFrame):
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.setAccessibleName(self.tr("Models"))
         self.setAcceptDrops(True)
-        self.transfers = Transfers(app, tasks, bridge, self)
+        self.transfers = transfers
         self.discover = Discover(app, theme, tasks, models, self.transfers)
         self.installed = InstalledTab(app, theme, tasks, models, found)
         self.downloads = DownloadsTab(theme, self.transfers)

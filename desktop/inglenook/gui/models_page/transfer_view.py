@@ -55,7 +55,8 @@ class TransferView(QWidget):
         texts = {"paused": self.tr("Resume"), "failed": self.tr("Retry")}
         self.button.setText(texts.get(state.phase, self.tr("Pause")))
         self.button.setVisible(state.phase != "verifying")
-        self.bar.setVisible(state.phase != "failed" or state.done_bytes > 0)
+        is_waiting = state.phase in {"queued", "failed"}
+        self.bar.setVisible(not is_waiting or state.done_bytes > 0)
 
     def _on_clicked(self) -> None:
         (self.pause_requested if self._can_pause else self.resume_requested).emit(self._id)
@@ -64,6 +65,8 @@ class TransferView(QWidget):
 def describe_transfer(state: DownloadState, translate: Translate) -> str:
     """Where a download is, in words: `1.6 of 2.6 GB · 24 MB/s · 42 s left`."""
     match state.phase:
+        case "queued" if state.place:
+            return translate("Waiting, number {n}").replace("{n}", str(state.place))
         case "queued":
             return translate("Waiting")
         case "asking":

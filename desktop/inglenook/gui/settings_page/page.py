@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SECTIONS: Final = (
-    "appearance", "conversations", "replies", "engine", "models", "privacy", "shortcuts", "about",
+    "appearance", "conversations", "replies", "engine", "models", "network", "privacy",
+    "shortcuts", "about",
 )  # fmt: skip
 CONTENT_PX: Final = 680
 
@@ -145,6 +146,7 @@ class SettingsPage(QFrame):
             "replies": self.tr("Replies"),
             "engine": self.tr("Engine"),
             "models": self.tr("Models"),
+            "network": self.tr("Network"),
             "privacy": self.tr("Privacy"),
             "shortcuts": self.tr("Keyboard"),
             "about": self.tr("About"),

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from inglenook.gui.download_tray import DownloadTray
 from inglenook.gui.icons import make_icon
 from inglenook.gui.sidebar.model import ConversationList, RowPainter
 from inglenook.gui.sidebar.rows import Row
@@ -39,7 +40,7 @@ class Sidebar(QFrame):
     Signals: `search_changed(text)`, `conversation_chosen(id)`, `hit_chosen(id, message_id)`,
     `new_requested()`, `renamed(id, title)`, `pin_requested(id, is_pinned)`,
     `delete_requested(id)`, `undo_requested(id)`, `page_requested(page)` with
-    "models", "settings" or "ledger".
+    "models", "downloads", "settings" or "ledger".
     """
 
     search_changed = Signal(str)
@@ -190,6 +191,9 @@ class Sidebar(QFrame):
         return self.undo
 
     def _make_foot(self, column: QVBoxLayout) -> None:
+        self.downloads = DownloadTray(self._theme)
+        self.downloads.clicked.connect(lambda: self.page_requested.emit("downloads"))
+        column.addWidget(self.downloads)
         self.models_entry = NavEntry(self._theme, self.tr("Models"))
         self.models_entry.setToolTip("Ctrl+M")
         self.settings_entry = NavEntry(self._theme, self.tr("Settings"))

@@ -1,4 +1,4 @@
-"""Downloads as the page follows them: polled while they run and the page is visible."""
+"""Downloads as the window follows them: for its tray and the models page; polled while they run."""
 
 from collections.abc import Callable
 from typing import Final
@@ -40,8 +40,8 @@ class Transfers(QObject):
         self._timer.timeout.connect(self.refresh)
         bridge.happened.connect(self._on_event)
 
-    def start(self, name: str) -> None:
-        """Download `owner/repo:QUANT` or `owner/repo/file.gguf`."""
+    def start(self, name: str, *, takes_update: bool = False) -> None:
+        """Download `owner/repo:QUANT` or `owner/repo/file.gguf`, or a newer file of it."""
         if name in self._starting:
             return
         self._starting.add(name)
@@ -57,7 +57,10 @@ class Transfers(QObject):
             self.refused.emit(name, error)
             self.changed.emit()
 
-        self._tasks.run(lambda: self._app.downloads.start(name), done, failed, owner=self)
+        def work() -> str:
+            return self._app.downloads.start(name, takes_update=takes_update)
+
+        self._tasks.run(work, done, failed, owner=self)
 
     def pause(self, download_id: str) -> None:
         """Pause; what is there stays."""
@@ -71,6 +74,14 @@ class Transfers(QObject):
         """Give up, and delete what is there."""
         self._ids = {name: key for name, key in self._ids.items() if key != download_id}
         self._do(lambda: self._app.downloads.cancel(download_id))
+
+    def move_up(self, download_id: str) -> None:
+        """Let one that waits go before the one that waits before it."""
+        self._do(lambda: self._app.downloads.move_up(download_id))
+
+    def forget(self, download_id: str) -> None:
+        """Take one that is over from the list."""
+        self._do(lambda: self._app.downloads.forget(download_id))
 
     def is_starting(self, name: str) -> bool:
         """Whether a download was asked for and has no state yet."""
