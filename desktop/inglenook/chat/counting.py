@@ -26,11 +26,15 @@ class AttachmentCounter:
         self._lock = threading.Lock()
         self._asked: dict[str, Attachment | None] = {}
         self._n_without = -1
+        self._model_id = ""
 
     def ask(self, files: Sequence[Attachment]) -> None:
         """Have files counted; nothing is told of them while no model is loaded."""
-        if self._engine.state.loaded is None or not files:
+        loaded = self._engine.state.loaded
+        if loaded is None or not files:
             return
+        with self._lock:
+            self._model_id = loaded.model_id
         wanted: list[Attachment | None] = [None, *files]  # What a message without one takes first.
         for file in wanted:
             request_id = uuid.uuid4().hex
@@ -42,10 +46,12 @@ class AttachmentCounter:
             self._engine.submit(CountTokens(request_id=request_id, messages=messages))
 
     def take(self, event: object) -> None:
-        """Learn a count; another model counts otherwise, and what was asked before is void."""
+        """Learn a count; what was asked of another model will not be answered."""
         match event:
             case TokenCount():
                 self._take_count(event)
+            case Loaded() if event.model_id == self._model_id:
+                pass  # What is loaded already is told again with each message.
             case Loaded() | Unloaded():
                 with self._lock:
                     self._asked.clear()

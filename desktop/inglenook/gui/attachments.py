@@ -216,7 +216,7 @@ class Attachments(QObject):
     def _on_engine_changed(self, event: object) -> None:
         if isinstance(event, Loaded):
             self._n_ctx = event.n_ctx
-            self._asked.clear()  # What was not answered never will be.
             if event.model_id != self._model_id:
                 self._sizes.clear()  # Another model, other tokens.
+            self._asked &= set(self._sizes)  # What was not answered may never be.
             self.weigh()
