@@ -112,6 +112,7 @@ class MainWindow(QMainWindow):
                 self.models,
                 self.found,
                 self.transfers,
+                self._stack,
             )
             self._models_page.model_chosen.connect(self._on_model_chosen)
             self._models_page.link_requested.connect(self.open_link)

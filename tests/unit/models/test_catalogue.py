@@ -66,6 +66,9 @@ def test_entry(entry: CatalogueEntry) -> None:
     assert 20 < len(entry.purpose) < 120
     assert entry.strengths
     assert set(entry.strengths) <= STRENGTHS
+    assert len(set(entry.marks)) == len(entry.marks)
+    assert set(entry.marks) <= set(entry.all_marks)
+    assert 5 < len(entry.languages) < 30
     assert 2048 <= entry.n_ctx_train <= 1 << 20
     assert 0 <= entry.n_active_params < entry.n_params
     assert sum(file.recommended for file in entry.files) == 1

@@ -36,6 +36,7 @@ from inglenook.models.hub_search import Query, RepoSummary
 
 MAX_ENTRIES = 6
 """So many suggestions of the catalogue stand above what the hub has."""
+MAX_MADE_ROWS = 4000
 
 
 class Discover(QWidget):
@@ -67,17 +68,19 @@ class Discover(QWidget):
         self._machine = Machine(0)
         self._facts: tuple[CardFacts, ...] = ()
         self._errors: dict[str, str] = {}
+        self._made_rows: dict[RepoSummary, ResultRow] = {}
         self._words = ""
         self._is_browsing = False
-        self.filters = Filters(theme)
+        # From the outside in: what gets another parent is styled anew with all below it.
+        self.filters = Filters(theme, self)
         self.fits = self.filters.fits
-        self.catalogue = CatalogueView(theme)
+        self._stack = QStackedWidget(self)
+        self.catalogue = CatalogueView(theme, self._stack)
         self.results = ResultsModel(self._find_state, self)
-        self.view = ResultsView(theme, self.results)
-        self.repo_view = RepoView(app, theme, tasks)
+        self.view = ResultsView(theme, self.results, self._stack)
+        self.repo_view = RepoView(app, theme, tasks, self._stack)
         self.hub = HubResults(app, tasks, self)
         self.hub.is_wanted = self._is_result_wanted
-        self._stack = QStackedWidget()
         for page in (self.catalogue, self.view, self.repo_view):
             self._stack.addWidget(page)
         column = QVBoxLayout(self)
@@ -160,6 +163,7 @@ class Discover(QWidget):
 
         def done(answer: tuple[Machine, tuple[CardFacts, ...]]) -> None:
             self._machine, self._facts = answer
+            self._made_rows.clear()
             memory = self.tr("{size} memory")
             facts = [memory.replace("{size}", format_bytes(self._machine.memory_bytes))]
             if gpu_name:
@@ -236,7 +240,7 @@ class Discover(QWidget):
         return facts.suits(self.filters.query) and all(word in facts.words for word in words)
 
     def _is_result_wanted(self, found: RepoSummary) -> bool:
-        row = make_result_row(found, self._machine, self.tr)
+        row = self._make_row(found)
         return not self.fits.isChecked() or row.fit is None or row.fit.verdict != "too_large"
 
     def _show_rows(self) -> None:
@@ -249,14 +253,7 @@ class Discover(QWidget):
             if entries:
                 rows.append(ResultRow("group", self.tr("Suggested")))
                 rows += [make_entry_row(facts, self.tr) for facts in entries[:MAX_ENTRIES]]
-        found = [
-            row
-            for row, is_wanted in (
-                (make_result_row(one, self._machine, self.tr), self._is_result_wanted(one))
-                for one in self.hub.found
-            )
-            if is_wanted
-        ]
+        found = [self._make_row(one) for one in self.hub.found if self._is_result_wanted(one)]
         rows.append(ResultRow("group", self.tr("On the hub")))
         rows += found
         if note := self._make_note(len(found)):
@@ -265,6 +262,15 @@ class Discover(QWidget):
         more = "+" if self.hub.has_more else ""
         count = self.tr("{n} on the hub").replace("{n}", f"{len(found):,}{more}")
         self.filters.count.setText(count if found else "")
+
+    def _make_row(self, found: RepoSummary) -> ResultRow:
+        """The row of a result; made once, for each page shows all that came before."""
+        row = self._made_rows.get(found)
+        if row is None:
+            if len(self._made_rows) > MAX_MADE_ROWS:
+                self._made_rows.clear()
+            row = self._made_rows[found] = make_result_row(found, self._machine, self.tr)
+        return row
 
     def _make_note(self, n_found: int) -> ResultRow | None:
         hub = self.hub

@@ -73,9 +73,11 @@ class ModelsPage(QFrame):
         self.setAccessibleName(self.tr("Models"))
         self.setAcceptDrops(True)
         self.transfers = transfers
-        self.discover = Discover(app, theme, tasks, models, self.transfers)
-        self.installed = InstalledTab(app, theme, tasks, models, found)
-        self.downloads = DownloadsTab(theme, self.transfers)
+        # From the outside in: what gets another parent is styled anew with all below it.
+        self._stack = QStackedWidget(self)
+        self.discover = Discover(app, theme, tasks, models, self.transfers, self._stack)
+        self._installed: InstalledTab | None = None
+        self._downloads: DownloadsTab | None = None
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(FILTER_PAUSE_MS)
@@ -91,9 +93,7 @@ class ModelsPage(QFrame):
             notice_row.setContentsMargins(28, 8, 28, 0)
             notice_row.addWidget(notice)
             column.addLayout(notice_row)
-        self._stack = QStackedWidget()
-        for tab in (self.discover, self.installed, self.downloads):
-            self._stack.addWidget(tab)
+        self._stack.addWidget(self.discover)
         column.addWidget(self._stack, 1)
         self._connect()
         bridge.happened.connect(self._on_event)
@@ -104,7 +104,39 @@ class ModelsPage(QFrame):
         """Show one of the tabs: "discover", "installed" or "downloads"."""
         index = TABS.index(name)
         self._tabs[index].setChecked(True)
-        self._stack.setCurrentIndex(index)
+        self._stack.setCurrentWidget(self._find_tab(name))
+
+    def _find_tab(self, name: str) -> QWidget:
+        match name:
+            case "installed":
+                return self.installed
+            case "downloads":
+                return self.downloads
+            case _:
+                return self.discover
+
+    @property
+    def installed(self) -> InstalledTab:
+        """The models on this disk; made when it is first asked for."""
+        if self._installed is None:
+            made = InstalledTab(
+                self._app, self._theme, self._tasks, self._models, self._found, self._stack
+            )
+            made.model_chosen.connect(self.model_chosen)
+            made.import_requested.connect(self.choose_file)
+            made.folder_requested.connect(self.choose_folder)
+            made.said.connect(self._say)
+            self._stack.addWidget(made)
+            self._installed = made
+        return self._installed
+
+    @property
+    def downloads(self) -> DownloadsTab:
+        """The downloads; made when they are first asked for."""
+        if self._downloads is None:
+            self._downloads = DownloadsTab(self._theme, self.transfers, self._stack)
+            self._stack.addWidget(self._downloads)
+        return self._downloads
 
     def import_file(self, path: Path) -> None:
         """Check a GGUF file on this disk and use it where it lies."""
@@ -166,10 +198,6 @@ class ModelsPage(QFrame):
         self.discover.model_chosen.connect(self.model_chosen)
         self.discover.link_requested.connect(self.link_requested)
         self.discover.token_requested.connect(self.token_requested)
-        self.installed.model_chosen.connect(self.model_chosen)
-        self.installed.import_requested.connect(self.choose_file)
-        self.installed.folder_requested.connect(self.choose_folder)
-        self.installed.said.connect(self._say)
         self.transfers.changed.connect(self._update_counts)
         self.transfers.refused.connect(self._on_refused)
         self._models.changed.connect(self._update_counts)
