@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from inglenook.base.settings import Value
     from inglenook.chat.chat import Chat
+    from inglenook.chat.forecasts import Forecasts
     from inglenook.models.adopt import Neighbours
     from inglenook.models.adopted.candidates import Place
     from inglenook.models.catalogue import Catalogue
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from inglenook.models.hub_token import HubToken
     from inglenook.models.intake import Intake
     from inglenook.models.library import Library
+    from inglenook.models.predict.remote import RemoteShapes
     from inglenook.models.updates import Updates
     from inglenook.store.store import Store
 
@@ -84,6 +86,7 @@ class App:
         self._hub_token: HubToken | None = None
         self._downloads: Downloads | None = None
         self._neighbours: Neighbours | None = None
+        self._remote_shapes: RemoteShapes | None = None
         self.profile = profile
         self.hub = hub
         self.settings = Settings(self._load_settings, self._save_setting, hub)
@@ -105,6 +108,11 @@ class App:
     def chat(self) -> "Chat":
         """What a person does with conversations. Replies that a crash cut off are marked by now."""
         return self._get_rooms().chat
+
+    @property
+    def forecasts(self) -> "Forecasts":
+        """What models will take and how fast they will run here."""
+        return self._get_rooms().forecasts
 
     def finish_opening(self) -> None:
         """Make what the window leaves for later. Raises `StorageError`."""
@@ -142,6 +150,7 @@ class App:
         if self._keeps.is_closed:
             raise StorageError("The database of conversations is closed.", code="closed")
         from inglenook.chat.chat import Chat
+        from inglenook.chat.forecasts import Forecasts
         from inglenook.models.library import Library
 
         store = self._open_store()
@@ -160,8 +169,15 @@ class App:
         except BaseException:
             chat.close()
             raise
+        forecasts = Forecasts(
+            self.hub,
+            self.engine,
+            self.settings,
+            self.profile.cache / "forecasts",
+            lambda: self.remote_shapes,
+        )
         log.debug("the store is open")
-        return _Rooms(store, library, chat)
+        return _Rooms(store, library, chat, forecasts)
 
     def _open_store(self) -> "Store":
         if self._store is None:
@@ -234,6 +250,17 @@ class App:
         return Updates(self.library, self.hub_client)
 
     @property
+    def remote_shapes(self) -> "RemoteShapes":
+        """What the headers of models on the hub say, read without downloading them."""
+        with self._lock:
+            if self._remote_shapes is None:
+                from inglenook.models.predict.remote import RemoteShapes
+
+                folder = self.profile.cache / "forecasts" / "shapes"
+                self._remote_shapes = RemoteShapes(self.network, self.hub_client.locate, folder)
+            return self._remote_shapes
+
+    @property
     def neighbours(self) -> "Neighbours":
         """The models that other apps on this computer have."""
         with self._lock:
@@ -290,10 +317,13 @@ class App:
             self._keeps.is_closed = True
             if self._downloads is not None:
                 self._downloads.close()
+            if self._remote_shapes is not None:
+                self._remote_shapes.stop()
             if self._hub_client is not None:
                 self._hub_client.close()
             if self._rooms is not None:
                 self._rooms.chat.close()
+                self._rooms.forecasts.close()
             self.engine.close()
             if self._store is not None:
                 self._store.close()
@@ -375,6 +405,7 @@ class _Rooms:
     store: "Store"
     library: "Library"
     chat: "Chat"
+    forecasts: "Forecasts"
 
 
 class _Keeps:

@@ -113,6 +113,7 @@ def run_command(arguments: list[str]) -> int:
         doctor,
         history,
         models,
+        predict,
         pull,
         run,
         search,

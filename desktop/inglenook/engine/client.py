@@ -29,6 +29,8 @@ from inglenook.engine.protocol import (
     Event,
     Failed,
     Finished,
+    Gauge,
+    Gauged,
     Generate,
     Load,
     LoadFailed,
@@ -217,7 +219,9 @@ class ChildEngine:
                 self._publish(_make_cancelled(command.run_id))
             case Load() if self._is_closed:
                 self._refuse(command, "cancelled", "The app is closing.")
-            case Load() | Generate():
+            case Gauge() if self._is_closed:
+                self._refuse(command, "cancelled", "The app is closing.")
+            case Load() | Generate() | Gauge():
                 return self._start_for(command)
             case Unload():
                 self._publish(Unloaded())
@@ -229,7 +233,7 @@ class ChildEngine:
                 pass
         return None
 
-    def _start_for(self, command: Load | Generate) -> Child | None:
+    def _start_for(self, command: Load | Generate | Gauge) -> Child | None:
         if self._is_in_crash_loop():
             self._refuse(
                 command,
@@ -287,6 +291,8 @@ class ChildEngine:
                 self._publish(Failed(run_id=command.run_id, code=code, message=message, hint=hint))
             case CountTokens():
                 self._publish(TokenCount(request_id=command.request_id, n_tokens=-1, n_ctx=0))
+            case Gauge():
+                self._publish(Gauged(message=f"{message} {hint}".strip()))
             case Embed():
                 self._publish(
                     EmbedFailed(

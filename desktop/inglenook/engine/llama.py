@@ -247,6 +247,8 @@ class ModelOptions:
     use_mmap: bool = True
     use_mlock: bool = False
     only_measures: bool = False
+    device: str = ""
+    """The name of the one device that takes part; empty leaves it to the library."""
 
 
 class Model:
@@ -264,6 +266,9 @@ class Model:
         no_devices = (ctypes.c_void_p * 1)(None)
         if options.n_gpu_layers == 0:
             params.devices = ctypes.addressof(no_devices)
+        elif options.device:
+            only = (ctypes.c_void_p * 2)(_find_device(options.device), None)
+            params.devices = ctypes.addressof(only)
         if b"AMX_INT8 = 1" in native.llama_print_system_info():
             # WORKAROUND: some virtual machines announce AMX and then fault on its first
             # instruction (ldtilecfg in ggml_backend_amx_mul_mat), which ends the process.
@@ -715,6 +720,15 @@ def _bind_ggml() -> types.SimpleNamespace:
         call.restype, call.argtypes = result, arguments
         setattr(bound, name, call)
     return bound
+
+
+def _find_device(name: str) -> int:
+    ggml = _bind_ggml()
+    for i in range(ggml.ggml_backend_dev_count()):
+        device = ggml.ggml_backend_dev_get(i)
+        if _text(ggml.ggml_backend_dev_name(device)) == name:
+            return int(device)
+    raise NativeError("find device")
 
 
 def _text(value: bytes | None) -> str:

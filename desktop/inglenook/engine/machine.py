@@ -110,3 +110,24 @@ def measure_work() -> tuple[float, int]:
 
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime, usage.ru_majflt + usage.ru_inblock
+
+
+def count_resident_bytes() -> int:
+    """The memory that this process occupies now; 0 where it cannot be told."""
+    import psutil
+
+    try:
+        return int(psutil.Process().memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def find_cache_bytes(root: Path = Path("/")) -> int:
+    """The processor's largest cache, where the system tells it; else 0."""
+    sizes = [0]
+    for path in root.glob("sys/devices/system/cpu/cpu0/cache/index*/size"):
+        with contextlib.suppress(OSError, ValueError):
+            text = path.read_text().strip().upper()
+            factor = {"K": 1 << 10, "M": 1 << 20}.get(text[-1:], 1)
+            sizes.append(int(text.rstrip("KM")) * factor)
+    return max(sizes)

@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from inglenook.base.rates import MachineRates
+
 FRAME_LIMIT_BYTES: Final = 64 * 1024 * 1024
 """A longer frame ends the connection: nothing honest is that long."""
 
@@ -188,6 +190,15 @@ class Embed(Frozen, frozen=True, kw_only=True):
     texts: tuple[str, ...]
 
 
+class Gauge(Frozen, frozen=True, kw_only=True):
+    """Measure this machine with small models made in `folder`; answered by `Gauged`.
+
+    Takes a few seconds; any other command that comes meanwhile ends it.
+    """
+
+    folder: str
+
+
 class Restart(Frozen, frozen=True, kw_only=True):
     """End a host that does not get on, at once; the next command starts another.
 
@@ -200,7 +211,7 @@ class Shutdown(Frozen, frozen=True, kw_only=True):
 
 
 type Command = (
-    Load | Unload | Generate | Cancel | ReadAhead | CountTokens | Embed | Restart | Shutdown
+    Load | Unload | Generate | Cancel | ReadAhead | CountTokens | Embed | Gauge | Restart | Shutdown
 )
 
 
@@ -464,6 +475,13 @@ class EmbedFailed(Frozen, frozen=True, kw_only=True):
     hint: str = ""
 
 
+class Gauged(Frozen, frozen=True, kw_only=True):
+    """What this machine was measured at; None where it could not be, and `message` says why."""
+
+    rates: MachineRates | None = None
+    message: str = ""
+
+
 class EngineDied(Frozen, frozen=True, kw_only=True):
     """The child ended by itself; `cause` says why in words. The next command starts a new one.
 
@@ -514,6 +532,7 @@ type Event = (
     | TokenCount
     | Embedded
     | EmbedFailed
+    | Gauged
     | EngineDied
     | Stuck
 )

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -26,7 +27,9 @@ from inglenook.engine.embedding import (
     make_failure,
     tokenise_texts,
 )
-from inglenook.engine.llama import Library
+from inglenook.engine.gauge import Gauge as MachineGauge
+from inglenook.engine.gauge import GaugeStoppedError
+from inglenook.engine.llama import Library, NativeError
 from inglenook.engine.loader import Journal, Loader, LoadStoppedError, is_same_load
 from inglenook.engine.matcher import Matcher
 from inglenook.engine.preparer import Preparer, explain_bug
@@ -40,6 +43,8 @@ from inglenook.engine.protocol import (
     Event,
     Failed,
     Finished,
+    Gauge,
+    Gauged,
     Generate,
     Load,
     LoadFailed,
@@ -98,6 +103,7 @@ class Worker:
         self._session: Session | None = None
         self._load_error: ModelError | None = None
         self._journal: Journal | None = None
+        self._library: Library | None = None
         self._is_closed = False
         self._may_rest = False
         self._idle_since = time.monotonic()
@@ -192,6 +198,7 @@ class Worker:
             renderer.close()
             return
         loader = Loader(library, self._follow_log)
+        self._library = library
         preparer = Preparer()
         try:
             self._run(loader, preparer, renderer)
@@ -305,8 +312,29 @@ class Worker:
                 self._prepare_vectors(item, preparer)
             case Tokenised():
                 self._begin_vectors(item)
+            case Gauge():
+                self._emit(self._measure_machine(item))
             case _:
                 pass
+
+    def _measure_machine(self, command: Gauge) -> Gauged:
+        """Measure while nothing else is to be done."""
+        if self._library is None or self._session is not None:
+            return Gauged(message="A model is loaded, so this machine is not measured now.")
+
+        def is_stopped() -> bool:
+            with self._changed:
+                return bool(self._inbox)
+
+        gauge = MachineGauge(self._library, Path(command.folder), self._follow_log, is_stopped)
+        try:
+            return Gauged(rates=gauge.run())
+        except GaugeStoppedError:
+            return Gauged(message="Measuring this machine was stopped.")
+        except NativeError:
+            return Gauged(message="This machine could not be measured: the engine refused.")
+        except OSError as error:
+            return Gauged(message=f"This machine could not be measured: {error.strerror}.")
 
     # --- loading ---
 
@@ -592,6 +620,8 @@ class Worker:
                 case CountTokens():
                     answer = TokenCount(request_id=item.request_id, n_tokens=-1, n_ctx=0)
                     self._emit(answer)
+                case Gauge():
+                    self._emit(Gauged(message=str(reason)))
                 case Shutdown():
                     return
                 case _:

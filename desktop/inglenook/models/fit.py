@@ -1,6 +1,7 @@
-"""Whether a model fits into this machine's memory: honest arithmetic, no prediction of speed.
+"""Whether a model fits into this machine's memory, and how fast it may be, by its size alone.
 
-Called by the models page and the command line, on any thread.
+Called by the models page and the command line, on any thread. What a file's header tells more
+exactly is worked out in `predict`; this is for lists, where no header is at hand.
 """
 
 from dataclasses import dataclass
@@ -8,7 +9,12 @@ from typing import Final, Literal
 
 import psutil
 
+from inglenook.models.predict.prediction import Machine, Prediction, predict
+from inglenook.models.predict.shape import guess_shape
+from inglenook.models.predict.words import describe, describe_speed
 from inglenook.models.sizes import describe_size
+
+__all__ = ["DEFAULT_CTX", "Fit", "Machine", "estimate_kv_bytes", "find_machine", "judge_fit"]
 
 type Verdict = Literal["fits", "tight", "too_large"]
 
@@ -18,23 +24,32 @@ _BUFFERS_SHARE: Final = 0.03
 _COMFORT_SHARE: Final = 0.7
 _SYSTEM_BYTES: Final = 2_000_000_000
 _SYSTEM_SHARE: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """The memory that a model can use: this computer's, and its graphics cards' (0: none)."""
-
-    memory_bytes: int
-    gpu_bytes: int = 0
+_GUESSED: Final = "Worked out from the file's size alone."
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The verdict with its arithmetic: `reason` is one sentence for the person."""
+    """The verdict with its arithmetic: `reason` is one sentence for the person, or several.
+
+    `prediction` says what runs where and how fast; None where this machine was not measured yet.
+    """
 
     verdict: Verdict
     reason: str
     needs_bytes: int
+    prediction: Prediction | None = None
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether it rests on the file's size alone."""
+        return self.prediction is None or self.prediction.is_guess
+
+    @property
+    def write_tps(self) -> float:
+        """Tokens per second that it may write; 0.0 where not known, or where it does not fit."""
+        if self.prediction is None or self.verdict == "too_large":
+            return 0.0
+        return self.prediction.write_tps
 
 
 def find_machine(gpu_bytes: int = 0) -> Machine:
@@ -53,13 +68,42 @@ def estimate_kv_bytes(n_params: int, n_ctx: int = DEFAULT_CTX) -> int:
     return round(n_ctx * per_token)
 
 
-def judge_fit(size_bytes: int, machine: Machine, *, kv_bytes: int = 0, n_params: int = 0) -> Fit:
+def fit_of(prediction: Prediction) -> Fit:
+    """What a prediction from a header says, as a verdict."""
+    verdicts: dict[str, Verdict] = {"tight": "tight", "too_large": "too_large"}
+    verdict = verdicts.get(prediction.where, "fits")
+    return Fit(verdict, " ".join(describe(prediction)), prediction.needs_bytes, prediction)
+
+
+def judge_fit(
+    size_bytes: int,
+    machine: Machine,
+    *,
+    kv_bytes: int = 0,
+    n_params: int = 0,
+    n_active_params: int = 0,
+    quantisation: str = "",
+) -> Fit:
     """Compare weights, context and working memory with what the machine has.
+
+    Where the machine was measured, the speed is told with it.
 
     `kv_bytes` is the size of the context's memory (header's `kv_bytes_per_token` times the context
     length); 0 estimates it from `n_params` at 8,192 tokens. `tight` means that it runs, but little
     is left for other programs.
     """
+    fit = _judge_memory(size_bytes, machine, kv_bytes, n_params)
+    if machine.rates is None or size_bytes <= 0:
+        return fit
+    shape = guess_shape(size_bytes, quantisation, n_params, n_active_params)
+    prediction = predict(shape, machine, correction=machine.correction)
+    if fit.verdict == "too_large":
+        return Fit(fit.verdict, fit.reason, fit.needs_bytes, prediction)
+    reason = " ".join((fit.reason, *describe_speed(prediction), _GUESSED))
+    return Fit(fit.verdict, reason, fit.needs_bytes, prediction)
+
+
+def _judge_memory(size_bytes: int, machine: Machine, kv_bytes: int, n_params: int) -> Fit:
     kv_bytes = kv_bytes or (estimate_kv_bytes(n_params) if n_params else 0)
     buffers = _BUFFERS_BYTES + round(size_bytes * _BUFFERS_SHARE)
     needs = size_bytes + kv_bytes + buffers

@@ -6,6 +6,7 @@ given to llama.cpp, some end the process. Layout: the GGUF specification, versio
 (ggml-org/ggml, docs/gguf.md).
 """
 
+import math
 import os
 import struct
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Final
 
 from inglenook.base.errors import ModelError
 from inglenook.models.formats import FILE_TYPES, PEEK_BYTES, TENSOR_TYPES, name_file_kind
-from inglenook.models.reading import Reader, open_model_file, show_name
+from inglenook.models.reading import FileSource, Reader, Source, open_model_file, show_name
 from inglenook.models.sizes import describe_pair
 
 type Value = int | float | bool | str | tuple[int | float | bool, ...]
@@ -55,6 +56,21 @@ _DEFAULT_ALIGNMENT: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Tensor:
+    """One entry of the tensor table; `shape` has the length of a row first."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    n_bytes: int
+
+    @property
+    def n_elements(self) -> int:
+        """How many weights it holds."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
 class GgufHeader:
     """What a GGUF file says of itself, with the arithmetic of its tensors.
 
@@ -84,12 +100,19 @@ class GgufHeader:
     split_n_tensors: int = 0
     values: dict[str, Value] = field(default_factory=dict, repr=False)
     """Every scalar and short array of the header, by key."""
+    lengths: dict[str, int] = field(default_factory=dict, repr=False)
+    """The length of every array, kept or not, by key."""
+    tensors: tuple[Tensor, ...] = field(default=(), repr=False)
+    """The tensor table, where it was asked for."""
+    table_at: int = 0
+    """Where the tensor table begins in the file."""
 
 
-def read_header(path: Path | str, name: str = "") -> GgufHeader:
+def read_header(path: Path | str, name: str = "", *, keeps_tensors: bool = False) -> GgufHeader:
     """Read and check a header; at most a few megabytes of memory, whatever the file claims.
 
-    `name` stands for the file in sentences, where its path says nothing to a person.
+    `name` stands for the file in sentences, where its path says nothing to a person. The tensor
+    table is checked, and given where `keeps_tensors` asks for it.
 
     Raises `ModelError`, code: missing, not_a_file, no_permission, bad_name (see
     `open_model_file`), not_gguf (the sentence names what it is), unsupported_version, bad_header,
@@ -98,7 +121,8 @@ def read_header(path: Path | str, name: str = "") -> GgufHeader:
     path = Path(path)
     descriptor = open_model_file(path)
     try:
-        return _Parser(Reader(descriptor, name or show_name(path)), path).parse()
+        reader = Reader(FileSource(descriptor), name or show_name(path))
+        return _Parser(reader, path, keeps_tensors=keeps_tensors).parse()
     except OSError as error:
         raise ModelError(
             f"{show_name(path)} cannot be read: {error.strerror or error}.",
@@ -109,12 +133,34 @@ def read_header(path: Path | str, name: str = "") -> GgufHeader:
         os.close(descriptor)
 
 
+def parse_header(source: Source, name: str) -> GgufHeader:
+    """The same for a file that is somewhere else, with its tensor table; `path` is empty.
+
+    Raises what `read_header` raises of the content, and what the source raises.
+    """
+    return _Parser(Reader(source, name), None, keeps_tensors=True).parse()
+
+
+def parse_table(
+    source: Source, name: str, at: int, n_tensors: int
+) -> tuple[tuple[Tensor, ...], int]:
+    """The tensor table at a place, checked, and where the file's last tensor ends.
+
+    For a file whose entries before the table are known to be another's. Raises `ModelError`.
+    """
+    parser = _Parser(Reader(source, name), None, keeps_tensors=True)
+    return parser.parse_table(at, n_tensors)
+
+
 class _Parser:
     """One pass over one header."""
 
-    def __init__(self, reader: Reader, path: Path) -> None:
+    def __init__(self, reader: Reader, path: Path | None, *, keeps_tensors: bool) -> None:
         self._reader = reader
         self._path = path
+        self._keeps_tensors = keeps_tensors
+        self._tensors: list[Tensor] = []
+        self._table_at = 0
         self._values: dict[str, Value] = {}
         self._lengths: dict[str, int] = {}
         self._room = _KEPT_TOTAL
@@ -129,9 +175,15 @@ class _Parser:
         self._check_count("entries", n_keys, _MAX_KEYS, _MIN_KEY_ENTRY)
         self._check_count("tensors", n_tensors, _MAX_TENSORS, _MIN_TENSOR_ENTRY)
         self._read_keys(n_keys)
+        self._table_at = self._reader.tell()
         data_bytes = self._read_tensors(n_tensors)
         needs_bytes = self._check_size(n_tensors, data_bytes)
         return self._make_header(version, n_tensors, needs_bytes)
+
+    def parse_table(self, at: int, n_tensors: int) -> tuple[tuple[Tensor, ...], int]:
+        self._reader.skip(at)
+        data_bytes = self._read_tensors(n_tensors)
+        return tuple(self._tensors), self._check_size(n_tensors, data_bytes)
 
     def _damaged(self, what: str) -> ModelError:
         return ModelError(
@@ -291,7 +343,11 @@ class _Parser:
             raise self._damaged(f"the rows of tensor {_show(raw_name)} do not fit its type {name}")
         self._n_params += n_elements
         self._elements[name] += n_elements
-        return n_elements // block * block_bytes
+        n_bytes = n_elements // block * block_bytes
+        if self._keeps_tensors:
+            text = raw_name.decode("utf-8", "replace")
+            self._tensors.append(Tensor(text, name, tuple(shape), n_bytes))
+        return n_bytes
 
     def _check_size(self, n_tensors: int, data_bytes: int) -> int:
         """Where the file must at least end; raises when it ends earlier."""
@@ -311,7 +367,7 @@ class _Parser:
     def _make_header(self, version: int, n_tensors: int, needs_bytes: int) -> GgufHeader:
         architecture = self._text("general.architecture")
         return GgufHeader(
-            path=str(self._path),
+            path=str(self._path or ""),
             size_bytes=self._reader.size,
             needs_bytes=needs_bytes,
             version=version,
@@ -332,6 +388,9 @@ class _Parser:
             split_count=self._count("split.count") or 1,
             split_n_tensors=self._count("split.tensors.count"),
             values=self._values,
+            lengths=self._lengths,
+            tensors=tuple(self._tensors),
+            table_at=self._table_at,
         )
 
     def _text(self, key: str) -> str:

@@ -1,15 +1,16 @@
 """Opens a model file without being harmed by what it is, and reads it in small windows.
 
-Called by `gguf.py` on any thread. A FIFO or a device would hang a plain open for ever, and a memory
-map of a file that shrinks ends the process, so: `stat` first, open without blocking, and reads into
-a window of at most a few hundred kilobytes whatever lengths the file claims.
+Called by `gguf.py` on any thread. What it reads is a `Source`: a file here, or one that is asked
+for piece by piece (`predict/remote.py`). A FIFO or a device would hang a plain open for ever, and a
+memory map of a file that shrinks ends the process, so: `stat` first, open without blocking, and
+reads into a window of at most a few hundred kilobytes whatever lengths the file claims.
 """
 
 import os
 import stat
 import struct
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from inglenook.base.errors import ModelError
 from inglenook.models.sizes import describe_size
@@ -96,17 +97,45 @@ def _explain_open_error(path: Path, error: OSError) -> ModelError:
     )
 
 
+class Source(Protocol):
+    """Bytes that can be read from any place. `size` may turn out smaller than it was told."""
+
+    size: int
+
+    def read(self, position: int, least: int) -> bytes:
+        """At least so many bytes from a position, and as many more as come for nothing."""
+        ...
+
+
+class FileSource:
+    """An open file."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.size = os.fstat(descriptor).st_size
+        self._file = descriptor
+
+    def read(self, position: int, least: int) -> bytes:
+        """See `Source`; fewer where the file was cut meanwhile. Raises `OSError`."""
+        os.lseek(self._file, position, os.SEEK_SET)
+        parts: list[bytes] = []
+        missing = max(least, min(_WINDOW_BYTES, self.size - position))
+        while missing > 0 and (part := os.read(self._file, missing)):
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+
 class Reader:
-    """Reads forward through an open file; every length is checked before it is believed.
+    """Reads forward through a source; every length is checked before it is believed.
 
     Memory stays below a megabyte. Raises `ModelError` with code truncated where the file ends too
     early and bad_header where a length is absurd.
     """
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    def __init__(self, source: Source, name: str) -> None:
         self.name = name
-        self.size = os.fstat(descriptor).st_size
-        self._file = descriptor
+        self.size = source.size
+        self._source = source
         self._window = b""
         self._start = 0
         self._position = 0
@@ -191,14 +220,8 @@ class Reader:
         if offset >= 0 and offset + n_bytes <= len(self._window):
             return
         self.need(n_bytes)
-        os.lseek(self._file, self._position, os.SEEK_SET)
-        parts: list[bytes] = []
-        missing = max(n_bytes, min(_WINDOW_BYTES, self.size - self._position))
-        while missing > 0 and (part := os.read(self._file, missing)):
-            parts.append(part)
-            missing -= len(part)
+        self._window = self._source.read(self._position, n_bytes)
         self._start = self._position
-        self._window = b"".join(parts)
         if len(self._window) < n_bytes:
             self.size = self._position + len(self._window)
             self.need(n_bytes)

@@ -1,11 +1,18 @@
-"""Whether a model fits this machine, as a pill with the arithmetic on hover."""
+"""Whether a model fits this machine, where it runs and how fast, as a pill with its arithmetic."""
+
+from typing import override
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QEnterEvent
 
 from inglenook.app import App
 from inglenook.gui.formats import format_bytes
+from inglenook.gui.models_page.results_rows import describe_verdict
 from inglenook.gui.sidebar.rows import Translate
 from inglenook.gui.theme import Theme
-from inglenook.gui.widgets import Pill, PillTone
+from inglenook.gui.widgets import Pill, make_plain_tooltip
 from inglenook.models.fit import Fit
+from inglenook.models.predict.words import describe
 
 
 def count_gpu_bytes(app: App) -> int:
@@ -15,13 +22,47 @@ def count_gpu_bytes(app: App) -> int:
     return sum(device.memory_total_bytes for device in devices if device.kind == "gpu")
 
 
-def make_fit_pill(theme: Theme, fit: Fit, translate: Translate) -> Pill:
-    """The verdict in two words; the sums are its tooltip."""
-    size = format_bytes(fit.needs_bytes)
-    tones: dict[str, tuple[str, PillTone]] = {
-        "fits": (translate("fits in memory"), "good"),
-        "tight": (translate("tight"), "warn"),
-        "too_large": (translate("too large: needs {size}").replace("{size}", size), "bad"),
-    }
-    text, tone = tones[fit.verdict]
-    return Pill(theme, text, tone, fit.reason)
+class FitPill(Pill):
+    """The verdict in a few words; the sums are its tooltip.
+
+    Signals: `hovered()` when the pointer rests on it, for whoever can tell more exactly.
+    """
+
+    hovered = Signal()
+
+    def __init__(self, theme: Theme, fit: Fit, translate: Translate) -> None:
+        super().__init__(theme, "", "quiet")
+        self._translate = translate
+        self.fit = fit
+        self.show_fit(fit)
+
+    def show_fit(self, fit: Fit, note: str = "") -> None:
+        """Show a verdict; `note` says why it is not told more exactly."""
+        self.fit = fit
+        text, tone = describe_verdict(fit, self._translate)
+        if fit.verdict == "too_large":
+            needs = self._translate("too large: needs {size}")
+            text = needs.replace("{size}", format_bytes(fit.needs_bytes))
+        self.set_text(text, tone)
+        lines = explain_fit(fit)
+        reason = "\n".join((*lines, note) if note else lines)
+        self.setToolTip(make_plain_tooltip(reason))
+        self.setAccessibleName(f"{text}. {' '.join(lines)}")
+
+    @override
+    def enterEvent(self, event: QEnterEvent) -> None:
+        """Tell that somebody wants to know more."""
+        super().enterEvent(event)
+        self.hovered.emit()
+
+
+def explain_fit(fit: Fit) -> tuple[str, ...]:
+    """The arithmetic, line by line."""
+    if fit.prediction is None or fit.prediction.is_guess:
+        return (fit.reason,)
+    return tuple(describe(fit.prediction))
+
+
+def make_fit_pill(theme: Theme, fit: Fit, translate: Translate) -> FitPill:
+    """The pill of one file."""
+    return FitPill(theme, fit, translate)

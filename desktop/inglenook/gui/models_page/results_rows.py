@@ -9,6 +9,7 @@ from inglenook.gui.sidebar.rows import Translate
 from inglenook.gui.widgets import PillTone
 from inglenook.models.fit import Fit, Machine, judge_fit
 from inglenook.models.hub_search import RepoSummary
+from inglenook.models.predict.words import format_tps
 
 if TYPE_CHECKING:
     from inglenook.gui.models_page.offers import CardFacts
@@ -137,14 +138,18 @@ def name_mark(mark: str, translate: Translate) -> str:
 
 
 def describe_verdict(fit: Fit, translate: Translate) -> tuple[str, PillTone]:
-    """Whether a model fits this machine, in two words, and their tone."""
-    match fit.verdict:
-        case "too_large":
-            return translate("too large"), "bad"
-        case "tight":
-            return translate("tight"), "warn"
-        case _:
-            return translate("fits in memory"), "good"
+    """Where a model runs here and how fast, in a few words, and their tone."""
+    if fit.verdict == "too_large":
+        return translate("too large"), "bad"
+    texts = {"gpu": translate("runs on the GPU"), "partly": translate("runs partly on the GPU")}
+    where = fit.prediction.where if fit.prediction is not None else ""
+    text = texts.get(where, translate("runs in memory"))
+    if fit.verdict == "tight":
+        text = translate("tight")
+    if fit.write_tps:
+        speed = translate("{n} tok/s").replace("{n}", format_tps(fit.write_tps))
+        text = f"{text} · {'≈ ' if fit.is_guess else ''}{speed}"
+    return text, "warn" if fit.verdict == "tight" else "good"
 
 
 def describe_row_size(row: ResultRow) -> str:
