@@ -15,6 +15,7 @@ from inglenook.engine.protocol import Loading
 from inglenook.gui.drafts import Draft
 from inglenook.gui.transcript.outcome import OutcomeBar
 from inglenook.gui.transcript.reply import ReplyView
+from inglenook.models.progress import DownloadState
 from prepared import (
     CATALOGUE_NAME,
     CUT_OFF,
@@ -341,11 +342,12 @@ def attach(stage: Stage, *paths: Path) -> None:
     """Have files go with the next message, and wait until the model has counted them."""
     stage.window.chat.writing.attach(list(paths))
     chips = stage.window.chat_page.composer.chips
-    stage.wait_until(
-        lambda: len(chips.chips) == len(paths)
-        and not any(chip.size_text.startswith("about") for chip in chips.chips),
-        "counted files",
-    )
+
+    def is_counted() -> bool:
+        sizes = [chip.size_text for chip in chips.chips]
+        return len(sizes) == len(paths) and sizes[0].removesuffix(" tokens").isdigit()
+
+    stage.wait_until(is_counted, "counted files")
 
 
 def show_full_context(stage: Stage) -> None:
@@ -451,10 +453,96 @@ def open_repository(stage: Stage, repo: str) -> None:
     stage.wait(0.5)
 
 
+class _StandIn:
+    """Downloads in states that take long to come about."""
+
+    def __init__(self, *states: DownloadState) -> None:
+        self._states = states
+
+    def list(self) -> tuple[DownloadState, ...]:
+        return self._states
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+def _make_download(name: str, phase: str, size_gb: float, share: float, **more) -> DownloadState:  # noqa: ANN003
+    owner, _, file = name.partition("/")
+    size = round(size_gb * 1e9)
+    return DownloadState(
+        id=name, name=name, phase=phase, repo=f"{owner}/{file.rpartition('-')[0]}-GGUF",
+        filename=f"{file}.gguf", size_bytes=size, done_bytes=round(size * share), **more,
+    )  # fmt: skip
+
+
+def _put_downloads(stage: Stage, *states: DownloadState) -> None:
+    stage.app._downloads = _StandIn(*states)  # type: ignore[assignment]
+    transfers = stage.window.transfers
+    stage.wait_until(lambda: transfers.refresh() or transfers.states == states, "downloads")
+    stage.wait(0.5)
+
+
 def show_downloads(stage: Stage) -> None:
-    """The list of downloads."""
-    show_discover(stage)
+    """The list of downloads: what runs, waits, stands still, went wrong, is done; and the tray."""
+    _put_downloads(
+        stage,
+        _make_download("bartowski/Llama-3.2-3B-Instruct-Q4_K_M", "done", 2.0, 1.0),
+        _make_download(
+            "unsloth/Qwen3-4B-Instruct-2507-Q4_K_M", "downloading", 2.5, 0.62,
+            bytes_per_s=31.4e6, eta_s=30.3, n_connections=3,
+        ),
+        _make_download(
+            "ggml-org/gemma-3-12b-it-Q4_K_M", "downloading", 7.3, 0.21,
+            note="The connection to cdn-lfs.hf.co broke off. Trying again in 4 s.",
+        ),
+        _make_download("ggml-org/gpt-oss-20b-mxfp4", "queued", 12.1, 0.0, place=1),
+        _make_download("unsloth/Qwen3-30B-A3B-Instruct-2507-Q4_K_M", "queued", 18.6, 0.4, place=2),
+        _make_download("bartowski/Mistral-Nemo-Instruct-2407-Q4_K_M", "paused", 7.5, 0.35),
+        _make_download(
+            "lmstudio-community/phi-4-Q4_K_M", "failed", 9.1, 0.82,
+            error="cdn-lfs.hf.co cannot be reached.",
+            hint="Check the connection to the internet, then try again.", code="unreachable",
+        ),
+        _make_download(
+            "ggml-org/SmolLM3-3B-Q4_K_M", "failed", 1.9, 0.0, code="update_available",
+            error="SmolLM3 3B is installed, and the hub has a newer file of it by now. The "
+            "installed one was left as it is.",
+        ),
+    )  # fmt: skip
     stage.window.show_models("downloads")
+    stage.wait(0.5)
+
+
+def show_tray(stage: Stage) -> None:
+    """A download in the tray, beside a conversation."""
+    stage.open_by_title(SORTING)
+    _put_downloads(
+        stage,
+        _make_download(
+            "unsloth/Qwen3-4B-Instruct-2507-Q4_K_M", "downloading", 2.5, 0.62,
+            bytes_per_s=31.4e6, eta_s=30.3,
+        ),
+    )  # fmt: skip
+
+
+def show_tray_failed(stage: Stage) -> None:
+    """The tray says that a download stands still."""
+    stage.open_by_title(SORTING)
+    _put_downloads(
+        stage,
+        _make_download("bartowski/Mistral-Nemo-Instruct-2407-Q4_K_M", "paused", 7.5, 0.35),
+        _make_download(
+            "lmstudio-community/phi-4-Q4_K_M", "failed", 9.1, 0.82, code="unreachable",
+            error="cdn-lfs.hf.co cannot be reached.",
+        ),
+    )  # fmt: skip
+
+
+def show_settings_network(stage: Stage) -> None:
+    """Limit, queue, connections, mirror and proxy."""
+    stage.window.show_settings("network")
+    stage.app.settings.set("network.download_limit", 8.0)
+    stage.wait(0.5)
 
 
 def show_installed(stage: Stage) -> None:
@@ -590,6 +678,8 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "models-found": show_found,
     "models-import": show_import,
     "models-downloads": show_downloads,
+    "download-tray": show_tray,
+    "download-tray-failed": show_tray_failed,
     "models-offline": show_offline,
     "model-popup": show_popup,
     "no-model": show_no_model,
@@ -598,6 +688,7 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "settings-engine": show_settings_engine,
     "settings-advanced": show_settings_advanced,
     "settings-found": show_settings_found,
+    "settings-network": show_settings_network,
     "settings-token": show_settings_token,
     "privacy": show_privacy,
 }

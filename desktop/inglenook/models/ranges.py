@@ -22,6 +22,7 @@ _HEAD: Final = struct.Struct("<8sQ64s")
 _RECORD: Final = struct.Struct("<QQI")
 _MAGIC: Final = b"INGRNG01"
 _MAX_LOG_BYTES: Final = 64 << 20
+_LONG_BYTES: Final = 2 << 20
 
 
 @dataclass(slots=True)
@@ -158,12 +159,18 @@ class RangeLog:
         self._head = _HEAD.pack(_MAGIC, size_bytes, identity.encode()[:64])
         self._size_bytes = size_bytes
         self._file = -1
+        self._n_noted = 0
         self._lock = threading.Lock()
 
     @property
     def is_open(self) -> bool:
         """Whether ranges are being noted."""
         return self._file >= 0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it should be begun anew, as what it says could be said shorter."""
+        return self.is_open and self._n_noted * _RECORD.size > _LONG_BYTES
 
     def read(self) -> list[Span] | None:
         """What an earlier run noted; None where there is no log, [] where it is of no use."""
@@ -197,6 +204,7 @@ class RangeLog:
         finally:
             os.close(file)
         fresh.replace(self.path)
+        self._n_noted = 0
         self._file = os.open(self.path, flags | os.O_APPEND)
 
     def note(self, begin: int, end: int) -> None:
@@ -204,6 +212,7 @@ class RangeLog:
         with self._lock:
             if self._file >= 0 and begin < end:
                 os.write(self._file, _pack(begin, end))
+                self._n_noted += 1
 
     def close(self) -> None:
         """Note nothing more; the log stays."""

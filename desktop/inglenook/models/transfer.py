@@ -327,6 +327,8 @@ class _Go:
             self._next_space_check = n_done + _CHECK_SPACE_BYTES
             check_place(self._transfer.part, self._file)
             self._check_space()
+            if self._log.is_long:
+                self._log.begin(self._map.list_done())
 
     def _check_space(self) -> None:
         missing = self._map.size_bytes - self._map.n_done

@@ -135,7 +135,7 @@ def test_cards_tell_connections_notes_and_newer_files(
     kit: WindowKit, downloads: FakeDownloads
 ) -> None:
     cards = {card._state.id: card for card in show_cards(kit, downloads)}
-    assert cards["d2"]._file.text() == "maker/m2 · 3 connections"
+    assert cards["d2"]._file.text() == "maker/m2 · 2.0 GB · 3 connections"
     assert cards["d7"]._note.text().startswith("The connection broke off.")
     assert cards["d5"]._error.text() == "The disk is full. Make room."
     assert not cards["d6"].transfer.isVisible()

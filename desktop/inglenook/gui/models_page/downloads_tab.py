@@ -106,7 +106,6 @@ class TransferCard(QFrame):
         row = QHBoxLayout()
         row.setSpacing(10)
         self._name = ElidedLabel("", "strong")
-        self._size = make_label("", "quiet")
         self.transfer = TransferView(theme, state.name)
         self._done = Pill(theme, self.tr("installed"), "good")
         self.up = self._make_icon(theme, "arrow-up", self.tr("Move {name} up"), state.name)
@@ -120,9 +119,7 @@ class TransferCard(QFrame):
             self.tr("Take the newer file of {name}").replace("{name}", state.name)
         )
         self.update_button.clicked.connect(lambda: self.update_requested.emit(self._state.name))
-        row.addWidget(self._name)
-        row.addWidget(self._size)
-        row.addStretch(1)
+        row.addWidget(self._name, 1)
         for part in (self._done, self.up, self.transfer, self.update_button, self.forget):
             row.addWidget(part)
         column.addLayout(row)
@@ -136,7 +133,6 @@ class TransferCard(QFrame):
         """Show where it is."""
         self._state = state
         self._name.setText(state.filename.rsplit("/", 1)[-1] or state.name)
-        self._size.setText(format_bytes(state.size_bytes) if state.size_bytes else "")
         self._file.setText(self._describe_place(state))
         self._file.setVisible(bool(self._file.text()))
         is_done = state.phase == "done"
@@ -158,6 +154,8 @@ class TransferCard(QFrame):
 
     def _describe_place(self, state: DownloadState) -> str:
         parts = [state.repo] if state.repo else []
+        if state.size_bytes:
+            parts.append(format_bytes(state.size_bytes))
         if state.n_connections > 1:
             count = self.tr("{n} connections").replace("{n}", str(state.n_connections))
             parts.append(count)
