@@ -9,6 +9,7 @@ from typing import Final
 
 from inglenook.base.errors import StorageError
 from inglenook.base.settings import Settings
+from inglenook.chat.attachments import CHARACTERS_PER_TOKEN
 from inglenook.chat.defaults import Readable
 from inglenook.chat.events import MessageFinished
 from inglenook.chat.options import (
@@ -25,8 +26,6 @@ from inglenook.store.records import Attachment
 from inglenook.store.store import Store
 
 _SETTINGS_ONLY: Final = ReplyOptions()
-_CHARACTERS_PER_TOKEN: Final = 12
-"""A text with more for each token of the context does not fit; it is not even looked at."""
 
 
 class ReadingAhead:
@@ -70,7 +69,7 @@ class ReadingAhead:
             draft=draft.strip(),
             draft_files=files,
         )
-        if sum(len(m.content) for m in messages) > loaded.n_ctx * _CHARACTERS_PER_TOKEN:
+        if sum(len(m.content) for m in messages) > loaded.n_ctx * CHARACTERS_PER_TOKEN:
             return
         self._engine.submit(
             ReadAhead(

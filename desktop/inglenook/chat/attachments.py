@@ -20,6 +20,9 @@ TOTAL_LIMIT_BYTES: Final = 8_000_000
 COUNT_LIMIT: Final = 20
 """Most files of one message, and the most bytes of all of them."""
 
+CHARACTERS_PER_TOKEN: Final = 12
+"""A text with more for each token of the context cannot fit, so that nobody needs to count it."""
+
 _BYTES_PER_TOKEN: Final = 4
 _NAME_LENGTH: Final = 120
 _MARKS: Final = (

@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable, Sequence
 
+from inglenook.chat.attachments import CHARACTERS_PER_TOKEN, estimate_tokens
 from inglenook.chat.events import AttachmentCounted
 from inglenook.chat.prompt import build_prompt
 from inglenook.engine.protocol import CountTokens, Loaded, TokenCount, Unloaded
@@ -29,21 +30,30 @@ class AttachmentCounter:
         self._model_id = ""
 
     def ask(self, files: Sequence[Attachment]) -> None:
-        """Have files counted; nothing is told of them while no model is loaded."""
+        """Have files counted; nothing is told of them while no model is loaded.
+
+        Tokenising what is far too long would only hold up the prompts that fit.
+        """
         loaded = self._engine.state.loaded
         if loaded is None or not files:
             return
         with self._lock:
             self._model_id = loaded.model_id
-        wanted: list[Attachment | None] = [None, *files]  # What a message without one takes first.
-        for file in wanted:
-            request_id = uuid.uuid4().hex
-            with self._lock:
-                self._asked[request_id] = file
-            messages = build_prompt(
-                "", (), draft=_WORD, draft_files=() if file is None else (file,)
-            )
-            self._engine.submit(CountTokens(request_id=request_id, messages=messages))
+        self._submit(None)  # What a message without a file takes comes first.
+        for file in files:
+            if len(file.text) > loaded.n_ctx * CHARACTERS_PER_TOKEN:
+                n_tokens = estimate_tokens(file.text)
+                self._publish(AttachmentCounted(file, n_tokens, loaded.n_ctx, is_exact=False))
+            else:
+                self._submit(file)
+
+    def _submit(self, file: Attachment | None) -> None:
+        request_id = uuid.uuid4().hex
+        with self._lock:
+            self._asked[request_id] = file
+        files = () if file is None else (file,)
+        messages = build_prompt("", (), draft=_WORD, draft_files=files)
+        self._engine.submit(CountTokens(request_id=request_id, messages=messages))
 
     def take(self, event: object) -> None:
         """Learn a count; what was asked of another model will not be answered."""

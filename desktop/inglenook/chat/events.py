@@ -70,8 +70,12 @@ class SavedAgain:
 
 @dataclass(frozen=True, slots=True)
 class AttachmentCounted:
-    """What an attached file adds to a prompt, in tokens; `n_ctx` is what the model can take."""
+    """What an attached file adds to a prompt, in tokens; `n_ctx` is what the model can take.
+
+    Estimated, not counted, where it is far too long.
+    """
 
     file: Attachment
     n_tokens: int
     n_ctx: int
+    is_exact: bool = True

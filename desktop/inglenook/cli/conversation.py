@@ -110,8 +110,9 @@ class TerminalConversation:
         """Have no files go with the next message."""
         self.attached = ()
 
-    def count_tokens(self, file: Attachment) -> tuple[int, int] | None:
+    def count_tokens(self, file: Attachment) -> AttachmentCounted | None:
         """What a file adds to a prompt, and what the model can take; None while none is loaded."""
+        self._forget_events()
         self._app.chat.count_attachments([file])
         if self._app.engine.state.loaded is None:
             return None
@@ -122,7 +123,7 @@ class TerminalConversation:
             except queue.Empty:
                 break
             if isinstance(event, AttachmentCounted) and event.file is file:
-                return event.n_tokens, event.n_ctx
+                return event
         return None
 
     def send(self, text: str) -> Iterator[Shown]:

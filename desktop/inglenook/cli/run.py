@@ -16,6 +16,7 @@ from inglenook.chat.attachments import (
     estimate_tokens,
     read_attachment,
 )
+from inglenook.chat.events import AttachmentCounted
 from inglenook.chat.options import ReplyOptions
 from inglenook.cli.conversation import (
     Shown,
@@ -29,7 +30,7 @@ from inglenook.cli.program import Common, command
 from inglenook.cli.pull import download
 from inglenook.cli.settings import add_set_option, apply_assignments
 from inglenook.models.adopted.candidates import name_app
-from inglenook.store.records import Attachment, Message
+from inglenook.store.records import Message
 
 if TYPE_CHECKING:
     from inglenook.app import App
@@ -180,9 +181,11 @@ class Prompt:
         file = read_attachment(clean_path(path))
         check_attachments((*attached, file))
         counted = self._conversation.count_tokens(file)
-        if counted is not None:
-            check_room(file, *counted, self._conversation.last)
-        n_tokens = f"{counted[0]:,}" if counted else f"about {estimate_tokens(file.text):,}"
+        if counted is None:
+            n_tokens = f"about {estimate_tokens(file.text):,}"
+        else:
+            check_room(counted, self._conversation.last)
+            n_tokens = f"{counted.n_tokens:,}"
         self._conversation.attach(file)
         self._output.note(f"{file.name} goes with the next message: {n_tokens} tokens.")
 
@@ -223,14 +226,16 @@ def clean_path(argument: str) -> Path:
     return path
 
 
-def check_room(file: Attachment, n_tokens: int, n_ctx: int, last: Message | None) -> None:
+def check_room(counted: AttachmentCounted, last: Message | None) -> None:
     """See that a file fits beside the conversation. Raises `UsageError` (prompt_too_long)."""
+    n_tokens, n_ctx = counted.n_tokens, counted.n_ctx
     n_used = last.statistics.prompt_tokens + last.statistics.output_tokens if last else 0
     if n_tokens + n_used >= n_ctx:
         beside = f" and the conversation {n_used:,}" if n_used else ""
+        about = "" if counted.is_exact else "about "
         raise UsageError(
-            f"{file.name} has {n_tokens:,} tokens{beside}, but this model's context holds "
-            f"{n_ctx:,}.",
+            f"{counted.file.name} has {about}{n_tokens:,} tokens{beside}, but this model's "
+            f"context holds {n_ctx:,}.",
             "Attach a part of it, begin anew with /new, or choose a longer context: "
             "inglenook settings engine.context_length N.",
             code="prompt_too_long",

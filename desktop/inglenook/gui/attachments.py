@@ -209,7 +209,7 @@ class Attachments(QObject):
         )
 
     def _on_event(self, event: object) -> None:
-        if isinstance(event, AttachmentCounted) and event.file in self._asked:
+        if isinstance(event, AttachmentCounted) and event.is_exact and event.file in self._asked:
             self._sizes[event.file] = event.n_tokens
             self.weigh()
 

@@ -175,8 +175,8 @@ class ChatController(QObject):
         for run in self._live.all_of(conversation_id):
             self._app.chat.stop(run.reply.id)
         if conversation_id == self.conversation_id:
-            self._page.composer.set_draft(Draft())
             self.conversation = None
+            self.writing.enter(None)  # What was to be said there goes with it.
             self.open_new()
 
     def choose_model(self, model_id: str) -> None:

@@ -17,12 +17,14 @@ from inglenook.gui.theme import MEASURE_EM, RADIUS_CARD, TRANSCRIPT_PX, Theme
 from inglenook.gui.transcript.controls import Figure, Sentence, SwitchButton
 from inglenook.gui.transcript.file_chips import FileChips
 from inglenook.gui.transcript.message_input import LENGTH_LIMIT, MessageInput
-from inglenook.gui.widgets import make_plain_tooltip
+from inglenook.gui.widgets import make_plain_tooltip, make_scroll
 from inglenook.store.records import Attachment
 
 _OVERHANG_PX: Final = 20
 """How far the card reaches beyond the transcript's measure on each side."""
 _PAD_PX: Final = 14
+_CHIPS_PX: Final = 110
+"""Tallest part with the chips of files; more of them scroll."""
 
 
 class Composer(QWidget):
@@ -72,7 +74,11 @@ class Composer(QWidget):
             self.tr("Enter sends, Shift and Enter begins a new line.")
         )
         self.input.offers_drafts = True
-        self.chips = FileChips(self._theme, self, can_remove=True)
+        self.chips = FileChips(self._theme, can_remove=True)
+        self._chip_area = make_scroll(self.chips, self.tr("Attached files"))
+        self._chip_area.setParent(self)
+        self._chip_area.setWidgetResizable(False)
+        self._chip_area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.clip_button = IconButton(
             self._theme, "clip", self.tr("Attach text files (Ctrl+O)"), self
         )
@@ -301,10 +307,15 @@ class Composer(QWidget):
         inner = max(60, width - 2 * pad)
         window = self.window().height() if self.window() is not self else 720
         if self.chips.files:
-            chips_height = self.chips.fit(inner)
-            self.chips.setGeometry(left + pad, top + px(10), inner, chips_height)
-            top += chips_height + px(8) - (pad - px(10))
-        self.chips.setVisible(bool(self.chips.files))
+            chips_width, chips_height = inner, self.chips.fit(inner)
+            if chips_height > px(_CHIPS_PX):
+                chips_width = inner - px(16)  # Beside the scroll bar.
+                chips_height = self.chips.fit(chips_width)
+            self.chips.resize(chips_width, chips_height)
+            shown_height = min(chips_height, px(_CHIPS_PX))
+            self._chip_area.setGeometry(left + pad, top + px(10), inner, shown_height)
+            top += shown_height + px(8) - (pad - px(10))
+        self._chip_area.setVisible(bool(self.chips.files))
         self.input.resize(inner, self.input.height())
         height = self.input.wanted_height(max(px(60), window // 3 - px(70)))
         self.input.setGeometry(left + pad, top + pad, inner, height)

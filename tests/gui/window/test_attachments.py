@@ -388,6 +388,23 @@ def test_a_file_that_comes_late_stays_with_its_conversation(
     wait_until(lambda: composer.chips.files == (NOTES,))
 
 
+def test_a_deleted_conversation_leaves_the_draft_of_a_new_one_alone(
+    kit: WindowKit, paths: tuple[Path, Path]
+) -> None:
+    kit.ask_and_wait("first")
+    first = kit.window.chat.conversation_id or ""
+    kit.window.sidebar.new_requested.emit()
+    composer = kit.window.chat_page.composer
+    attach(kit, paths[0])
+    composer.set_text("half a thought")
+    kit.window.sidebar.conversation_chosen.emit(first)
+    wait_until(lambda: kit.window.chat.conversation_id == first)
+    composer.set_text("goes with it")
+    kit.window.sidebar_controller.delete(first)
+    wait_until(lambda: kit.window.chat.conversation_id is None)
+    assert composer.draft() == Draft("half a thought", (NOTES,))
+
+
 def test_a_message_is_edited_with_its_files(kit: WindowKit, paths: tuple[Path, Path]) -> None:
     attach(kit, paths[0])
     kit.ask_and_wait("Why?")

@@ -108,3 +108,14 @@ def test_a_file_is_counted_by_the_loaded_model(talk: Talk) -> None:
         AttachmentCounted(NOTES, 6, 4096),
         AttachmentCounted(CODE, 5, 4096),
     ]
+
+
+def test_what_is_far_too_long_is_estimated(talk: Talk) -> None:
+    first = talk.chat.send(None, "Hello")
+    talk.finish(first.reply.id)
+    huge = Attachment(name="huge.txt", text="x" * 1_000_000)
+    talk.chat.count_attachments((huge,))
+    talk.wait_for(lambda: bool(talk.told(AttachmentCounted)))
+    assert talk.told(AttachmentCounted) == [AttachmentCounted(huge, 250_000, 4096, is_exact=False)]
+    asked = [c for c in talk.engine.commands if isinstance(c, CountTokens)]
+    assert all("huge" not in c.messages[0].content for c in asked)

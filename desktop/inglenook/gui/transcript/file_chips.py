@@ -52,7 +52,7 @@ class FileChip(QPushButton):
         self.cross: IconButton | None = None
         if can_remove:
             label = self.tr("Remove {name}").format(name=self._name)
-            self.cross = IconButton(theme, "close", label, self, size_px=14)
+            self.cross = IconButton(theme, "close", label, self, size_px=16)
             self.cross.setToolTip(make_plain_tooltip(label))
             self.cross.clicked.connect(self.removed)
         self._describe()
