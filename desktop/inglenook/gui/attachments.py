@@ -54,7 +54,8 @@ class Attachments(QObject):
         self._asked: set[Attachment] = set()
         self._n_ctx = 0
         self._model_id = ""
-        self._n_reading = 0
+        self._reading: set[object] = set()
+        self._has_warned = False
         self._error = self._fit = ""
         self._is_too_large = False
         bridge.happened.connect(self._on_event)
@@ -65,7 +66,16 @@ class Attachments(QObject):
     @property
     def is_reading(self) -> bool:
         """Whether files are being read that will then be attached."""
-        return self._n_reading > 0
+        return bool(self._reading)
+
+    def hold_up(self) -> bool:
+        """Whether sending should wait for files that are being read; asked again, it need not.
+
+        A disk that does not answer shall not keep anybody from talking.
+        """
+        holds_up = self.is_reading and not self._has_warned
+        self._has_warned = self.is_reading
+        return holds_up
 
     # --- reading ---
 
@@ -80,27 +90,19 @@ class Attachments(QObject):
     def read(self, paths: Sequence[Path], take: Taken) -> None:
         """Read files and hand over those that are text; the others are told of, each by name."""
         some = list(paths[: COUNT_LIMIT + 1])
-        self._n_reading += 1
-
-        def work() -> tuple[tuple[Attachment, ...], list[UserError]]:
-            files: list[Attachment] = []
-            errors: list[UserError] = []
-            for path in some:
-                try:
-                    files.append(read_attachment(path))
-                except UserError as error:
-                    errors.append(error)
-            return tuple(files), errors
+        errand = object()
+        self._reading.add(errand)
+        self._has_warned = False
 
         def done(answer: tuple[tuple[Attachment, ...], list[UserError]]) -> None:
-            self._n_reading -= 1
+            self._reading.discard(errand)
             files, errors = answer
             if errors or self._error:
                 self.tell_errors(errors)
             if files:
                 take(files)
 
-        self._tasks.run(work, done, owner=self)
+        self._tasks.run(lambda: _read_all(some), done, owner=self)
 
     def tell_errors(self, errors: Sequence[UserError]) -> None:
         """Say why files could not be attached."""
@@ -220,3 +222,15 @@ class Attachments(QObject):
                 self._sizes.clear()  # Another model, other tokens.
             self._asked &= set(self._sizes)  # What was not answered may never be.
             self.weigh()
+
+
+def _read_all(paths: Sequence[Path]) -> tuple[tuple[Attachment, ...], list[UserError]]:
+    """Those that are text, and why the others are not; on a worker thread."""
+    files: list[Attachment] = []
+    errors: list[UserError] = []
+    for path in paths:
+        try:
+            files.append(read_attachment(path))
+        except UserError as error:
+            errors.append(error)
+    return tuple(files), errors

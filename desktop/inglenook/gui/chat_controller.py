@@ -266,8 +266,10 @@ class ChatController(QObject):
         """Why nothing can be sent now; empty where it can."""
         if self._page.transcript.drafts():
             return self.tr("Keep one of the drafts first: the conversation goes on with that one.")
-        if self.writing.attachments.is_reading:
-            return self.tr("The files are still being read. Press Enter again in a moment.")
+        if self.writing.attachments.hold_up():
+            return self.tr(
+                "The files are still being read. Press Enter again to send without them."
+            )
         return ""
 
     def send_drafts(self, text: str) -> None:

@@ -335,6 +335,27 @@ def test_nothing_is_sent_while_a_file_is_still_being_read(
     assert kit.messages()[0].attachments == (NOTES,)
 
 
+def test_a_file_that_cannot_be_read_to_its_end_keeps_nobody_from_sending(
+    kit: WindowKit, paths: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def read(path: Path) -> Attachment:
+        go_on.wait(10)
+        return NOTES
+
+    kit.ask_and_wait("Hello")
+    monkeypatch.setattr(attachments, "read_attachment", read)
+    drop(kit.window, paths[0])
+    kit.ask("Why?")
+    assert len(kit.messages()) == 2
+    press(kit)
+    wait_until(lambda: len(kit.messages()) == 4 and kit.is_idle())
+    assert kit.messages()[2].attachments == ()
+    go_on.set()
+    wait_until(lambda: files_of(kit) == [NOTES])
+
+
 # --- what is kept ---
 
 
