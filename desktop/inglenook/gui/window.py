@@ -51,6 +51,11 @@ LOOK_AFTER_MS = 4000
 ZOOMS = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.4, 1.6, 1.8, 2.0, 2.25, 2.5)
 
 
+def _prepare_pages() -> None:
+    """Import what the models page needs, on a worker thread: it takes longer than showing it."""
+    import inglenook.gui.models_page  # noqa: F401
+
+
 class MainWindow(QMainWindow):
     """Sidebar, pages, inspector."""
 
@@ -363,6 +368,7 @@ class MainWindow(QMainWindow):
         """Once the window is up and the model is on its way: nobody waits for these."""
         self._tasks.run(self.app.resume_downloads, self._on_resumed, lambda _: None)
         QTimer.singleShot(LOOK_AFTER_MS, self.found, self.found.look)
+        self._tasks.run(_prepare_pages)
 
     def _on_resumed(self, has_downloads: bool) -> None:
         if has_downloads:

@@ -218,6 +218,7 @@ def test_a_repository_with_its_files_and_card(page: ModelsPage, loopback: Loopba
     wait_until(lambda: view.facts is not None and len(view.rows) == 8)
     assert [row.offer.quantisation for row in view.rows if row.offer.is_recommended] == ["Q4_K_M"]
     assert "850 MB" in view._side.text()
+    wait_until(lambda: view.card.body is not None)
     body = view.card.body
     assert body is not None
     wait_until(lambda: "Quantised versions of" in body.text)
@@ -344,7 +345,7 @@ def test_F03_hostile_cards_and_names_are_text(page: ModelsPage, loopback: Loopba
     )
     page.discover.open_repo(repo.id)
     view = page.discover.repo_view
-    wait_until(lambda: view.facts is not None and len(view.rows) == 1)
+    wait_until(lambda: view.card.body is not None and len(view.rows) == 1)
     assert "\u2039U+202E\u203a" in _shown(view.card.body)
     labels = page.findChildren(QLabel)
     assert all(label.textFormat() == Qt.TextFormat.PlainText for label in labels)

@@ -12,7 +12,7 @@ from inglenook.gui.models_page.offers import CardFacts
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import make_button, make_label, make_scroll
 
-CARDS_PER_STEP: Final = 3
+CARDS_PER_STEP: Final = 2
 """Cards made at one go, so that no step blocks the window for long."""
 
 

@@ -189,6 +189,8 @@ class ModelsPage(QFrame):
         self.field.setMaximumWidth(self._theme.px(400))
         self.field.setMaxLength(500)
         row.addWidget(self.field, 2)
+        # Whoever opens the page may type at once.
+        self.setFocusProxy(self.field)
         return header
 
     def _connect(self) -> None:

@@ -28,7 +28,7 @@ from inglenook.gui.widgets import (
 )
 from inglenook.models.fit import Machine, find_machine
 
-ROWS_PER_STEP: Final = 4
+ROWS_PER_STEP: Final = 3
 """Rows made at one go, so that no step blocks the window for long."""
 GROUPS_OPEN: Final = 12
 """Up to so many files are all shown; of more, the suggested one and a fold."""
@@ -194,8 +194,13 @@ class RepoView(QWidget):
         self._list_files()
         self._side.setText(self._describe_side(facts))
         self._side.setVisible(bool(self._side.text()))
-        self.card.set_text(details.card)
+        # In a turn of its own: rows and a long text together would hold the window up.
+        QTimer.singleShot(0, self, self._show_card)
         self._cut.setVisible(details.is_card_cut)
+
+    def _show_card(self) -> None:
+        if self.facts is not None:
+            self.card.set_text(self.facts.details.card)
 
     def _show_gate(self) -> None:
         """Say what is missing, and lead to it."""

@@ -55,6 +55,13 @@ class ResultsModel(QAbstractListModel):
         """The row of an index."""
         return self._rows[index.row()] if 0 <= index.row() < len(self._rows) else None
 
+    def find_first(self) -> QModelIndex:
+        """The first row that can be opened; invalid for none."""
+        for i, row in enumerate(self._rows):
+            if row.repo:
+                return self.index(i)
+        return QModelIndex()
+
     def state_of(self, row: ResultRow) -> State:
         """What a row's button does now, and its text."""
         return self._find_state(row)

@@ -38,6 +38,8 @@ class ResultsPainter(QStyledItemDelegate):
         self._list = rows
         self.hovered_button: int = -1
         """The row whose button the pointer is over."""
+        self.shows_focus = False
+        """Whether the keyboard is in use, and where it is has to be seen."""
 
     def find_button(self, index: Index, area: QRect) -> QRect:
         """Where a row's button is, within the row's own area; empty for none."""
@@ -97,7 +99,8 @@ class ResultsPainter(QStyledItemDelegate):
         if is_open:
             painter.setPen(QPen(self._theme.colours.colour("line"), 1))
             painter.drawLine(area.bottomLeft(), area.bottomRight())
-        if state & QStyle.StateFlag.State_HasFocus:
+        has_focus = self.shows_focus and bool(state & QStyle.StateFlag.State_HasFocus)
+        if has_focus and (row.repo or row.action):
             draw_focus_ring(painter, inner, 8, self._theme)
 
     def _paint_note(self, painter: QPainter, area: QRectF, row: ResultRow) -> None:

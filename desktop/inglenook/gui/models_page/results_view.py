@@ -3,7 +3,7 @@
 from typing import Any, Final, override
 
 from PySide6.QtCore import QModelIndex, QRect, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QResizeEvent
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QWidget
 
 from inglenook.gui.models_page.results_model import Index, ResultsModel
@@ -89,6 +89,7 @@ class ResultsView(QListView):
     @override
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """A click begins here; it counts where it also ends here."""
+        self.painter_of_rows.shows_focus = False
         super().mousePressEvent(event)
         index = self.indexAt(event.position().toPoint())
         self._pressed = (index, self._find_button(event).isValid())
@@ -111,6 +112,7 @@ class ResultsView(QListView):
     @override
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter opens a row; Space does what its button does."""
+        self.painter_of_rows.shows_focus = True
         row = self._row_at(self.currentIndex())
         if row is not None and event.key() in {Qt.Key.Key_Return, Qt.Key.Key_Enter}:
             if row.repo:
@@ -121,6 +123,15 @@ class ResultsView(QListView):
             self.press(self.currentIndex().row())
         else:
             super().keyPressEvent(event)
+
+    @override
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Who comes by the keyboard sees where it is."""
+        by_keys = {Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason}
+        self.painter_of_rows.shows_focus = event.reason() in by_keys
+        super().focusInEvent(event)
+        if not self.currentIndex().isValid():
+            self.setCurrentIndex(self._list.find_first())
 
     @override
     def resizeEvent(self, event: QResizeEvent) -> None:
