@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _LEDGER_LENGTH: Final = 1000
+_READ_BYTES: Final = 256 << 10
 CONNECT_TIMEOUT_S: Final = 15.0
 READ_TIMEOUT_S: Final = 30.0
 DIRECT: Final = "none"
@@ -294,8 +295,10 @@ class _Visit:
         if event in _CONNECTING and str(info.get("host", host)) != host:
             line.proxy = f"{info['host']}:{info.get('port', '')}"
         self._sockets.watch(event, info)
-        if event in _CONNECTED and self._network.is_offline:
-            self._sockets.cut()
+        if event in _CONNECTED:
+            _read_widely(info["return_value"])
+            if self._network.is_offline:
+                self._sockets.cut()
 
     def count(self, response: "httpx2.Response") -> None:
         """Count the body's bytes as they come in, and hold them to the limits."""
@@ -335,6 +338,17 @@ class _Visit:
             if host not in self._lines:
                 self._lines[host] = self._network.add_line(host, self._purpose)
             return self._lines[host]
+
+
+def _read_widely(stream: Any) -> None:
+    """Take more at a time than the HTTP library asks for: a fast download costs half as much."""
+    read = stream.read
+
+    def read_more(max_bytes: int, timeout: float | None = None) -> bytes:
+        data: bytes = read(max(max_bytes, _READ_BYTES), timeout=timeout)
+        return data
+
+    stream.read = read_more
 
 
 def is_loopback(host: str) -> bool:

@@ -157,7 +157,7 @@ rig.downloads.close()
 """
 STEPS = [
     ("write", 1),
-    ("write", 20),
+    ("write", 5),
     ("fsync", 1),
     ("fsync", 2),
     ("fsync", 3),
