@@ -46,6 +46,7 @@ PLACE_KEYS: Final = (
     Shortcut("line", ("Shift+Enter",), "New line in the message"),
     Shortcut("stop", ("Esc",), "Stop the reply"),
     Shortcut("edit_last", ("Up",), "Edit the last message, in an empty composer"),
+    Shortcut("remove_file", ("Del",), "Remove an attached file, on its chip"),
     Shortcut("open", ("Enter",), "Open the conversation, in the sidebar"),
     Shortcut("rename_row", ("F2",), "Rename, in the sidebar"),
     Shortcut("delete_row", ("Del",), "Delete, in the sidebar"),
