@@ -400,3 +400,22 @@ def test_ages_as_people_say_them() -> None:
                        (800, "updated 2 years ago")):  # fmt: skip
         assert describe_age(now - timedelta(days=days), str) == text
     assert describe_age(None, str) == ""
+
+
+def test_a_download_that_fails_says_why_in_its_row(page: ModelsPage, loopback: LoopbackHub) -> None:
+    type_words(page, "phi-4-4b")
+    row = rows(page)[0]
+    loopback.repos[row.repo].gated = "manual"
+    press_row(page, row)
+    wait_until(lambda: "accepted its licence" in page.discover.results.problem_of(row))
+    assert page.discover.results.state_of(row)[1] in {"Download", "Retry"}
+
+
+def test_an_address_of_somebody_else_is_told(page: ModelsPage, loopback: LoopbackHub) -> None:
+    page.field.setText("https://example.org/model.gguf")
+    wait_until(lambda: bool(rows(page, "note")))
+    assert "no address of a model's page" in note(page).title
+    QTest.qWait(400)
+    assert loopback.list_requests() == []
+    page.field.clear()
+    wait_until(lambda: page.discover._stack.currentWidget() is page.discover.catalogue)

@@ -70,13 +70,14 @@ class Discover(QWidget):
         self._errors: dict[str, str] = {}
         self._made_rows: dict[RepoSummary, ResultRow] = {}
         self._words = ""
+        self._refusal = ""
         self._is_browsing = False
         # From the outside in: what gets another parent is styled anew with all below it.
         self.filters = Filters(theme, self)
         self.fits = self.filters.fits
         self._stack = QStackedWidget(self)
         self.catalogue = CatalogueView(theme, self._stack)
-        self.results = ResultsModel(self._find_state, self)
+        self.results = ResultsModel(self._find_state, self._find_problem, self)
         self.view = ResultsView(theme, self.results, self._stack)
         self.repo_view = RepoView(app, theme, tasks, self._stack)
         self.hub = HubResults(app, tasks, self)
@@ -96,9 +97,15 @@ class Discover(QWidget):
 
     def set_words(self, text: str, *, at_once: bool = False) -> None:
         """Look for words here and on the hub; a pasted address opens its repository."""
-        self._words = text.strip()
-        if is_address(self._words) and self.open_name(self._words):
-            return
+        self._words, self._refusal = text.strip(), ""
+        if is_address(self._words):
+            address, self._words = self._words, ""
+            if self.open_name(address):
+                return
+            self._refusal = self.tr(
+                "That is no address of a model's page on the hub. A file from elsewhere can be "
+                "downloaded with a browser, then imported."
+            )
         self._show_found(at_once=at_once)
 
     def open_name(self, text: str) -> bool:
@@ -177,7 +184,7 @@ class Discover(QWidget):
 
     @property
     def _is_searching(self) -> bool:
-        return bool(self._words) or self._is_browsing
+        return bool(self._words or self._refusal) or self._is_browsing
 
     def _show_page(self, page: QWidget) -> None:
         self._stack.setCurrentWidget(page)
@@ -187,7 +194,10 @@ class Discover(QWidget):
         """Show cards or results, for the words and filters as they are now."""
         is_searching = self._is_searching
         self.filters.sort.setVisible(is_searching)
-        if is_searching:
+        if self._refusal:
+            self.hub.clear()
+            self._show_rows()
+        elif is_searching:
             self.hub.ask(self._make_query(), at_once=at_once)
             self._show_rows()
         else:
@@ -245,7 +255,10 @@ class Discover(QWidget):
 
     def _show_rows(self) -> None:
         """Suggestions first, then what the hub has, then what there is to say."""
-        if not self._is_searching:
+        if self._refusal:
+            self.results.set_rows([ResultRow("note", self._refusal)])
+            self.filters.count.clear()
+        if self._refusal or not self._is_searching:
             return
         rows: list[ResultRow] = []
         if self._words and not self.filters.query.maker:
@@ -313,6 +326,17 @@ class Discover(QWidget):
         if state is not None and state.phase not in {"done", "cancelled"}:
             return self._describe_download(state.phase, state.done_bytes, state.size_bytes)
         return ("download", self.tr("Download")) if row.can_be_had else ("", "")
+
+    def _find_problem(self, row: ResultRow) -> str:
+        """Why a row's download did not begin or stopped; "" where all is well."""
+        if not row.wanted or self._find_installed(row) is not None:
+            return ""
+        if (error := self._errors.get(row.wanted)) is not None:
+            return error
+        state = self._transfers.find(row.wanted, row.repo, lambda _: True)
+        if state is None or state.phase != "failed":
+            return ""
+        return f"{state.error} {state.hint}".strip()
 
     def _describe_download(self, phase: str, done_bytes: int, size_bytes: int) -> State:
         match phase:

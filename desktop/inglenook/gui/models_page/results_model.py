@@ -18,10 +18,14 @@ class ResultsModel(QAbstractListModel):
     """Rows in their order; more can come at the end without a reset, so that the view stays."""
 
     def __init__(
-        self, find_state: Callable[[ResultRow], State], parent: QObject | None = None
+        self,
+        find_state: Callable[[ResultRow], State],
+        find_problem: Callable[[ResultRow], str],
+        parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self._find_state = find_state
+        self._find_problem = find_problem
         self._rows: list[ResultRow] = []
 
     @property
@@ -66,6 +70,10 @@ class ResultsModel(QAbstractListModel):
         """What a row's button does now, and its text."""
         return self._find_state(row)
 
+    def problem_of(self, row: ResultRow) -> str:
+        """Why a row's model could not be had, "" where nothing went wrong."""
+        return self._find_problem(row)
+
     def refresh(self) -> None:
         """Downloads or the installed models changed: draw what is on show anew."""
         if self._rows:
@@ -89,7 +97,7 @@ class ResultsModel(QAbstractListModel):
             gated = self.tr("access only after signing in") if row.is_gated else ""
             parts = (
                 row.title, row.maker, row.details, ", ".join(row.marks), describe_row_size(row),
-                gated, fit, self.state_of(row)[1],
+                gated, fit, self.problem_of(row), self.state_of(row)[1],
             )  # fmt: skip
             return ". ".join(part for part in parts if part)
         return row if role == ROW_ROLE else None

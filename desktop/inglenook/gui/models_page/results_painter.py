@@ -127,7 +127,8 @@ class ResultsPainter(QStyledItemDelegate):
                 below, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, size
             )
             room = below.adjusted(0, 0, -width - 16, 0)
-        self._draw(painter, room, row.details, SMALL_PX, "quiet")
+        problem = self._list.problem_of(row)
+        self._draw(painter, room, problem or row.details, SMALL_PX, "brick" if problem else "quiet")
 
     def _paint_title(self, painter: QPainter, area: QRectF, row: ResultRow) -> None:
         theme = self._theme
@@ -223,7 +224,8 @@ class ResultsPainter(QStyledItemDelegate):
         row = self._list.row_at(index)
         if event.type() != QEvent.Type.ToolTip or row is None:
             return False
-        parts = (row.repo, row.details, row.fit.reason if row.fit is not None else "")
+        problem = self._list.problem_of(row)
+        parts = (problem, row.repo, row.details, row.fit.reason if row.fit is not None else "")
         text = "\n".join(part for part in parts if part) if row.repo else ""
         place: QPoint = event.globalPos()
         QToolTip.showText(place, make_plain_tooltip(text), view, _rect(option))
