@@ -82,7 +82,7 @@ class Ledger(QWidget):
         column.setSpacing(8)
         column.addWidget(make_label(self.tr("Connections of this session"), "strong"))
         note = self.tr(
-            "Inglenook connects only when you ask for a model or a list of files. Conversations "
+            "Inglenook connects only when you search for models or ask for one. Conversations "
             "never leave this machine."
         )
         column.addWidget(make_label(note, "small", wraps=True))
