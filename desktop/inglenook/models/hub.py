@@ -27,7 +27,8 @@ from inglenook.models.hub_files import (
     group,
     read_parts,
 )
-from inglenook.models.hub_search import Query, RepoSummary, Search, SearchPage, summarise
+from inglenook.models.hub_search import Query, Search, SearchPage
+from inglenook.models.hub_summary import RepoSummary, summarise
 from inglenook.models.names import is_repo, is_revision
 
 if TYPE_CHECKING:

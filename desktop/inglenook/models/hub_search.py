@@ -6,28 +6,27 @@ its parts are used instead: its headers, and `ModelInfo`, which reads what the h
 Words are all that is sent, never a token.
 """
 
-import re
 import threading
 import time
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from inglenook.base.network import Limits, Network, Sockets
-from inglenook.models.catalogue import MARKS, Mark
-from inglenook.models.formats import OTHER_KINDS
+from inglenook.models.catalogue import Mark
 from inglenook.models.hub_errors import explain, explain_status, read_wait_s
-from inglenook.models.names import is_repo
+from inglenook.models.hub_summary import RepoSummary, read_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx2
+
+__all__ = ["SORT_ORDERS", "Query", "RepoSummary", "Search", "SearchPage", "SortOrder"]
 
 type SortOrder = Literal["trending", "downloads", "likes", "recent"]
 
@@ -58,34 +57,6 @@ _FRESH_S: Final = 300.0
 _MAX_KEPT: Final = 64
 _MAX_WORDS: Final = 200
 _UNSPECIFIC_WAIT_S: Final = 30.0
-_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}", re.ASCII)
-_BILLIONS: Final = re.compile(r"(?<![a-z0-9.])(\d{1,4}(?:\.\d{1,3})?)([bm])(?![a-z0-9])")
-_EXPERTS: Final = re.compile(r"(?<![a-z0-9.])(\d{1,3})x(\d{1,3}(?:\.\d)?)b(?![a-z0-9])")
-_LANGUAGE: Final = re.compile(r"[a-z]{2}")
-_TALKING: Final = frozenset(
-    {
-        "",
-        "any-to-any",
-        "audio-text-to-text",
-        "conversational",
-        "image-text-to-text",
-        "image-to-text",
-        "question-answering",
-        "summarization",
-        "text-generation",
-        "text2text-generation",
-        "translation",
-        "video-text-to-text",
-        "visual-question-answering",
-    }
-)
-_SEEING: Final = frozenset(
-    {"image-text-to-text", "image-to-text", "video-text-to-text", "visual-question-answering"}
-)
-_TOOL_TAGS: Final = frozenset({"function-calling", "tool-calling", "tool-use", "tools"})
-_THINKING_TAGS: Final = frozenset({"reasoning", "thinking"})
-_THINKING: Final = re.compile(r"<think|enable_thinking|reasoning_content|<\|channel\|>")
-_TOOLS: Final = re.compile(r"\btools\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,32 +74,6 @@ class Query:
     licence: str = ""
     maker: str = ""
     mark: Mark | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RepoSummary:
-    """What a listing tells of one repository; numbers are 0 and texts "" where it says nothing.
-
-    `base` is the repository that the files were made from. `can_talk` is False for models that
-    only make vectors, pictures or sound.
-    """
-
-    repo: str
-    name: str
-    maker: str
-    base: str = ""
-    n_params: int = 0
-    n_ctx_train: int = 0
-    architecture: str = ""
-    downloads: int = 0
-    likes: int = 0
-    updated_at: datetime | None = None
-    licence: str = ""
-    languages: tuple[str, ...] = ()
-    marks: tuple[Mark, ...] = ()
-    is_gated: bool = False
-    is_private: bool = False
-    can_talk: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +100,7 @@ class Search:
         self._host = urlsplit(endpoint).hostname or endpoint
         self._lock = threading.Lock()
         self._idle: _Line | None = None
-        self._busy: set[int] = set()
-        self._lines: dict[int, _Line] = {}
+        self._busy: dict[int, _Line] = {}
         self._kept: OrderedDict[tuple[Query, str], tuple[float, SearchPage]] = OrderedDict()
         self._blocked_until_s = 0.0
         self._is_closed = False
@@ -181,7 +125,7 @@ class Search:
     def stop(self) -> None:
         """End the questions under way at once; they fail as broken connections."""
         with self._lock:
-            lines = [self._lines[key] for key in self._busy]
+            lines = list(self._busy.values())
         for line in lines:
             line.was_stopped = True
             line.sockets.shut_down()
@@ -252,17 +196,14 @@ class Search:
             line, self._idle = self._idle, None
             if line is None:
                 line = _make_line(self._network)
-            key = id(line)
-            self._lines[key] = line
-            self._busy.add(key)
+            self._busy[id(line)] = line
         is_well = False
         try:
             yield line
             is_well = True
         finally:
             with self._lock:
-                self._busy.discard(key)
-                del self._lines[key]
+                del self._busy[id(line)]
                 is_kept = is_well and not line.was_stopped and not self._is_closed
                 is_kept = is_kept and self._idle is None
                 if is_kept:
@@ -335,81 +276,6 @@ def read_page(items: list[Any], query: Query, following: str) -> SearchPage:
     return SearchPage(tuple(results.values()), following, len(items) - len(results))
 
 
-def read_item(item: Any) -> RepoSummary | None:
-    """One entry of a listing; None where it has no usable name."""
-    import huggingface_hub
-
-    if not isinstance(item, dict):
-        return None
-    make_info: Any = huggingface_hub.ModelInfo
-    try:
-        return summarise(make_info(**item))
-    except (TypeError, ValueError, KeyError, AttributeError):
-        return None
-
-
-def summarise(info: Any) -> RepoSummary | None:
-    """What the hub says of a repository, each text checked; None without a usable name.
-
-    `info` is huggingface_hub's `ModelInfo`, whose fields hold whatever the hub sent.
-    """
-    repo = info.id
-    if not isinstance(repo, str) or not is_repo(repo):
-        return None
-    maker, _, tail = repo.partition("/")
-    tags = [tag for tag in info.tags or () if isinstance(tag, str)]
-    header = info.gguf if isinstance(info.gguf, dict) else {}
-    pipeline = info.pipeline_tag if isinstance(info.pipeline_tag, str) else ""
-    name = re.sub(r"[-_.]?gguf$", "", tail, flags=re.IGNORECASE) or tail
-    architecture = _read_word(header.get("architecture"))
-    languages = tuple(tag for tag in tags if _LANGUAGE.fullmatch(tag))[:200]
-    return RepoSummary(
-        repo=repo,
-        name=name,
-        maker=maker,
-        base=_find_base(tags),
-        n_params=_read_count(header.get("total")) or guess_params(name),
-        n_ctx_train=_read_count(header.get("context_length")),
-        architecture=architecture,
-        downloads=_read_count(info.downloads),
-        likes=_read_count(info.likes),
-        updated_at=info.last_modified if isinstance(info.last_modified, datetime) else None,
-        licence=_find_tagged(tags, "license:"),
-        languages=languages,
-        marks=_find_marks(info, tags, pipeline, header, len(languages)),
-        is_gated=bool(info.gated),
-        is_private=bool(info.private),
-        can_talk=pipeline in _TALKING and architecture not in OTHER_KINDS,
-    )
-
-
-def guess_params(name: str) -> int:
-    """The number of parameters that a model's name tells: 8x7B, 1.7B, 135M; 0 for none."""
-    lower = name.lower()
-    if match := _EXPERTS.search(lower):
-        return round(int(match[1]) * float(match[2]) * 1e9)
-    match = _BILLIONS.search(lower)
-    return round(float(match[1]) * (1e9 if match[2] == "b" else 1e6)) if match else 0
-
-
-def _find_marks(
-    info: Any, tags: list[str], pipeline: str, header: dict[str, Any], n_languages: int
-) -> tuple[Mark, ...]:
-    """What a model can do, as far as its tags and its chat template show."""
-    lower = {tag.lower() for tag in tags}
-    template = header.get("chat_template")
-    template = template[:200_000] if isinstance(template, str) else ""
-    tail = info.id.partition("/")[2].lower()
-    shown: dict[Mark, bool] = {
-        "vision": bool(_SEEING & {pipeline, *lower}),
-        "tools": bool(_TOOL_TAGS & lower) or bool(_TOOLS.search(template)),
-        "reasoning": bool(_THINKING_TAGS & lower) or bool(_THINKING.search(template)),
-        "code": "code" in lower or "coder" in tail or "codestral" in tail,
-        "languages": n_languages > 2,
-    }
-    return tuple(mark for mark in MARKS if shown[mark])
-
-
 def _suits(found: RepoSummary, query: Query) -> bool:
     """What the hub cannot sort out by itself."""
     if query.mark is not None and query.mark not in found.marks:
@@ -420,24 +286,3 @@ def _suits(found: RepoSummary, query: Query) -> bool:
     is_too_small = bool(query.min_billions) and billions < query.min_billions * 0.98
     is_too_large = bool(query.max_billions) and billions > query.max_billions * 1.02
     return not is_too_small and not is_too_large
-
-
-def _find_tagged(tags: list[str], prefix: str) -> str:
-    return next((_read_word(tag[len(prefix) :]) for tag in tags if tag.startswith(prefix)), "")
-
-
-def _find_base(tags: list[str]) -> str:
-    """The repository that this one was made from, as its tags tell."""
-    for prefix in ("base_model:quantized:", "base_model:finetune:", "base_model:"):
-        for tag in tags:
-            if tag.startswith(prefix) and is_repo(tag[len(prefix) :]):
-                return tag[len(prefix) :]
-    return ""
-
-
-def _read_word(value: Any) -> str:
-    return value if isinstance(value, str) and _WORD.fullmatch(value) else ""
-
-
-def _read_count(value: Any) -> int:
-    return value if type(value) is int and 0 <= value < 1 << 60 else 0
