@@ -422,7 +422,9 @@ def show_models_repository(stage: Stage) -> None:
 def show_models_all_files(stage: Stage) -> None:
     """All files of a repository, by their bits."""
     open_repository(stage, OPEN_REPO)
-    stage.models_page.discover.repo_view.unfold()
+    view = stage.models_page.discover.repo_view
+    view.unfold()
+    stage.wait_until(lambda: not view._waiting, "all files")
     stage.wait(0.4)
 
 

@@ -310,7 +310,8 @@ class Discover(QWidget):
         if self.filters.is_narrowed:
             text = self.tr("The hub has no GGUF model that suits these words and filters.")
             return ResultRow("note", text, action=self.tr("Clear filters"))
-        return ResultRow("note", self.tr("The hub has no GGUF model of such a name."))
+        text = self.tr("The hub has no GGUF model of such a name. Try a part of it, or fewer words.")
+        return ResultRow("note", text)
 
     def _find_state(self, row: ResultRow) -> State:
         """What a row's button does now, and its text."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from inglenook.app import App
@@ -290,7 +290,7 @@ class RepoView(QWidget):
             text = self.tr("{n} other sizes").replace("{n}", str(n_folded))
             more = make_button(text, "link")
             more.clicked.connect(self.unfold)
-            self._files.addWidget(more)
+            self._files.addWidget(more, 0, Qt.AlignmentFlag.AlignLeft)
 
     def _add(self, part: FileOffer | str) -> None:
         if isinstance(part, str):
