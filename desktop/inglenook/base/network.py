@@ -285,15 +285,17 @@ class _Visit:
         extensions = dict(request.extensions)
         if not extensions.get("timeout", {}).get("read"):
             extensions["timeout"] = self._timeout
-        line, host = self._find_line(request.url), request.url.host
-        extensions["trace"] = lambda event, info: self._watch(event, info, line, host)
+        line, url = self._find_line(request.url), request.url
+        target = f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
+        extensions["trace"] = lambda event, info: self._watch(event, info, line, target)
         request.extensions = extensions
         self._network.grow(line, n_requests=1)
 
-    def _watch(self, event: str, info: dict[str, Any], line: _Line, host: str) -> None:
+    def _watch(self, event: str, info: dict[str, Any], line: _Line, target: str) -> None:
         """Follow what the HTTP library does: where it really connects to, and by which socket."""
-        if event in _CONNECTING and str(info.get("host", host)) != host:
-            line.proxy = f"{info['host']}:{info.get('port', '')}"
+        if event in _CONNECTING:
+            place = f"{info.get('host')}:{info.get('port')}"
+            line.proxy = place if place != target else ""
         self._sockets.watch(event, info)
         if event in _CONNECTED:
             _read_widely(info["return_value"])

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _MAX_ODD_TRIES: Final = 3
-_NOTE_BYTES: Final = 1 << 16
+_NOTE_BYTES: Final = 1 << 14
 """What a kill may cost each connection, where bytes come out of order."""
 _PROGRESS_BYTES: Final = 16_000
 """A try that brought less counts as one that brought nothing: else a drip would never end."""

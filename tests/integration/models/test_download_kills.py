@@ -24,6 +24,8 @@ from support.models import make_model
 REPO = "maker/Tiny-GGUF"
 FILE = "tiny-Q8_0.gguf"
 N_BYTES = 64_000_000
+BYTES_PER_S = 24_000_000
+"""Of each connection."""
 
 
 @contextlib.contextmanager
@@ -78,19 +80,17 @@ def test_D08_killed_at_random_moments_little_is_fetched_twice(
 ) -> None:
     n_kills = int(os.environ.get("INGLENOOK_REPEATS", "12"))
     chance = random.Random(11)
-    loopback.faults.bytes_per_s = 24_000_000
-    data = b""
-    n_killed = n_right = n_needed = n_parallel = n_begun = 0
+    loopback.faults.bytes_per_s = BYTES_PER_S
+    data = make_model(N_BYTES)
+    loopback.add_repo(REPO, {FILE: data})
+    n_killed = n_right = n_parallel = n_begun = 0
     with open_downloader(tmp_path / "home", loopback.endpoint) as process:
         while n_killed < n_kills:
-            if not data:
-                data = make_model(N_BYTES, seed=n_right)
-                loopback.add_repo(REPO, {FILE: data})
-                n_needed += len(data)
             n_connections = chance.choice([0, 1, 3, 4])
             n_parallel += n_connections > 1
+            whole_s = N_BYTES / BYTES_PER_S / max(1, n_connections)
             before = loopback.bytes_served
-            status = run_once(process, loopback, n_connections, chance.uniform(-0.3, 1.0))
+            status = run_once(process, loopback, n_connections, chance.uniform(-0.1, 1.1) * whole_s)
             n_killed += status == -signal.SIGKILL
             n_begun += loopback.bytes_served > before
             assert status in {0, -signal.SIGKILL}
@@ -98,12 +98,14 @@ def test_D08_killed_at_random_moments_little_is_fetched_twice(
                 if status:
                     assert run_once(process, loopback, 1, 120) == 0
                 check_and_remove(profile, data)
-                n_right, data = n_right + 1, b""
+                n_right += 1
     time.sleep(0.2)  # the hub's last words
-    share = (loopback.bytes_served - n_needed) / n_needed
+    n_twice = loopback.bytes_served - n_right * len(data)
+    share = n_twice / (n_right * len(data))
     print(
         f"\n{n_killed} kills of {n_right} downloads ({n_parallel} runs over several connections, "
-        f"{n_begun} that had begun to fetch): every hash right, {share:.2%} fetched twice"
+        f"{n_begun} that had begun to fetch): every hash right, {share:.2%} fetched twice, "
+        f"{n_twice / n_killed / 1000:.0f} kB for each kill"
     )
     assert share < 0.02
 
