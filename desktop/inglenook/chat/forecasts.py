@@ -23,6 +23,7 @@ from inglenook.base.errors import EngineError, ModelError
 from inglenook.base.events import EventHub
 from inglenook.base.rates import DeviceRates, KindRates, MachineRates
 from inglenook.base.records import InstalledModel
+from inglenook.chat.forecast_events import ForecastChanged, MachineMeasured
 from inglenook.chat.options import make_load
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.protocol import (
@@ -83,29 +84,14 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class MachineMeasured:
-    """Published when this machine was measured: what was guessed before can be told now."""
-
-    rates: MachineRates
-
-
-@dataclass(frozen=True, slots=True)
-class ForecastChanged:
-    """Published for the loaded model: what was predicted, and what was measured so far."""
-
-    model_id: str
-    prediction: Prediction
-    measured: Run
-
-
-@dataclass(frozen=True, slots=True)
 class _Live:
-    """The loaded model: what was predicted of it, uncorrected, and how it was loaded."""
+    """The loaded model, how it was loaded, and what was predicted of it before it ran."""
 
     loaded: Loaded
     shape: ModelShape
     use: Use
     key: str
+    prediction: Prediction
 
 
 class Forecasts:
@@ -154,6 +140,11 @@ class Forecasts:
             pass
         self._jobs.put(None)
         self._thread.join(_JOIN_S)
+
+    @property
+    def is_replying(self) -> bool:
+        """Whether a reply is being written now, as far as it was told."""
+        return bool(self._running)
 
     # --- the machine ---
 
@@ -244,8 +235,9 @@ class Forecasts:
                     self._kept = None
             kept = self._kept
         ready = self._engine.state.ready
-        is_other = ready is not None and kept is not None and kept.key != _name_machine(ready)
-        return None if kept is None or is_other else kept.rates
+        if kept is None or (ready is not None and kept.key not in {"", _name_machine(ready)}):
+            return None
+        return kept.rates
 
     @property
     def _machine_key(self) -> str:
@@ -370,7 +362,10 @@ class Forecasts:
             flash_attention=loaded.flash_attention or not loaded.n_layers_gpu,
             n_gpu_layers=loaded.n_layers_gpu,
         )
-        self._live = _Live(loaded, shape, use, self._name_model(shape))
+        key = self._name_model(shape)
+        correction = self._learned.correct(key, self._machine_key)
+        prediction = predict(shape, self.find_machine(), use, correction)
+        self._live = _Live(loaded, shape, use, key, prediction)
         self._publish_live()
 
     def _learn(self, event: Finished, *, was_shared: bool) -> None:
@@ -398,6 +393,7 @@ class Forecasts:
             memory=memory,
             write_tps=timings.decode_tps if speed else 0.0,
             resident_bytes=resident,
+            size_bytes=live.shape.file_bytes,
         )
         self._publish_live()
 
@@ -415,10 +411,8 @@ class Forecasts:
         live = self._live
         if live is None:
             return
-        correction = self._learned.correct(live.key, self._machine_key)
-        prediction = predict(live.shape, self.find_machine(), live.use, correction)
         measured = self._learned.find(live.key) or Run()
-        self._hub.publish(ForecastChanged(live.loaded.model_id, prediction, measured))
+        self._hub.publish(ForecastChanged(live.loaded.model_id, live.prediction, measured))
 
 
 def take_better(one: MachineRates, other: MachineRates) -> MachineRates:

@@ -4,7 +4,7 @@ On the window's thread; fed by `chat_controller` through `Figures` and by the en
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
@@ -25,6 +25,10 @@ from inglenook.gui.widgets import (
     make_scroll,
 )
 from inglenook.store.records import Statistics
+
+if TYPE_CHECKING:
+    from inglenook.models.predict.learned import Run
+    from inglenook.models.predict.prediction import Prediction
 
 _PROMPT_CHARS: Final = 600
 _VALUE_CHARS: Final = 24
@@ -191,6 +195,26 @@ class Inspector(QFrame):
         self.threads.set_value(str(loaded.n_threads) if loaded else None)
         self.backend.set_value(ready.backend if ready is not None else None)
 
+    def show_forecast(self, prediction: "Prediction | None", run: "Run | None") -> None:
+        """Show what was predicted of the loaded model beside what was measured."""
+        from inglenook.models.predict.words import describe
+
+        if prediction is None:
+            self.predicted.set_value(None)
+            self.measured.set_value(None)
+            return
+        takes = run.resident_bytes if run is not None else 0
+        writes = run.write_tps if run is not None else 0.0
+        self.predicted.set_value(self._join_figures(prediction.needs_bytes, prediction.write_tps))
+        self.measured.set_value(self._join_figures(takes, writes))
+        self.predicted.setToolTip(make_plain_tooltip("\n".join(describe(prediction))))
+
+    def _join_figures(self, n_bytes: int, tps: float) -> str:
+        speed = self.tr("{n} tok/s").replace("{n}", format_rate(tps)) if tps else ""
+        return " · ".join(
+            part for part in (format_bytes(n_bytes) if n_bytes else "", speed) if part
+        )
+
     def show_sampling(self) -> None:
         """Show the sampling values in force."""
         automatic = self.tr("automatic")
@@ -288,6 +312,14 @@ class Inspector(QFrame):
         self.kv_bytes = self._add(
             self.tr("Conversation memory"),
             self.tr("The KV cache: what the model keeps of the conversation."),
+        )
+        self.predicted = self._add(
+            self.tr("Predicted"),
+            self.tr("The memory and the speed of writing to be expected, worked out beforehand."),
+        )
+        self.measured = self._add(
+            self.tr("Measured"),
+            self.tr("The memory that the engine takes, and how fast this model wrote here last."),
         )
         self.flash_attention = self._add(
             self.tr("Flash attention"),

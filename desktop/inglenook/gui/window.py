@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QWidget
 from inglenook.app import App
 from inglenook.base.errors import UserError
 from inglenook.base.settings import SettingChanged
+from inglenook.chat.forecast_events import ForecastChanged
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_controller import ChatController
 from inglenook.gui.chat_page import ChatPage
@@ -375,6 +376,8 @@ class MainWindow(QMainWindow):
             self.transfers.refresh()
 
     def _on_event(self, event: object) -> None:
+        if isinstance(event, ForecastChanged):
+            self.inspector.show_forecast(event.prediction, event.measured)
         if isinstance(event, SettingChanged) and event.key.startswith("appearance."):
             self.apply_theme()
 

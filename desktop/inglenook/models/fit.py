@@ -38,6 +38,8 @@ class Fit:
     reason: str
     needs_bytes: int
     prediction: Prediction | None = None
+    lines: tuple[str, ...] = ()
+    """The same as `reason`, a line for each thing that it says."""
 
     @property
     def is_guess(self) -> bool:
@@ -72,7 +74,8 @@ def fit_of(prediction: Prediction) -> Fit:
     """What a prediction from a header says, as a verdict."""
     verdicts: dict[str, Verdict] = {"tight": "tight", "too_large": "too_large"}
     verdict = verdicts.get(prediction.where, "fits")
-    return Fit(verdict, " ".join(describe(prediction)), prediction.needs_bytes, prediction)
+    lines = tuple(describe(prediction))
+    return Fit(verdict, " ".join(lines), prediction.needs_bytes, prediction, lines)
 
 
 def judge_fit(
@@ -99,8 +102,8 @@ def judge_fit(
     prediction = predict(shape, machine, correction=machine.correction)
     if fit.verdict == "too_large":
         return Fit(fit.verdict, fit.reason, fit.needs_bytes, prediction)
-    reason = " ".join((fit.reason, *describe_speed(prediction), _GUESSED))
-    return Fit(fit.verdict, reason, fit.needs_bytes, prediction)
+    lines = (fit.reason, *describe_speed(prediction), _GUESSED)
+    return Fit(fit.verdict, " ".join(lines), fit.needs_bytes, prediction, lines)
 
 
 def _judge_memory(size_bytes: int, machine: Machine, kv_bytes: int, n_params: int) -> Fit:

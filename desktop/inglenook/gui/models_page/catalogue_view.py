@@ -76,6 +76,20 @@ class CatalogueView(QWidget):
         for _, card in self.made:
             card.update_rows(update)
 
+    def tell_fits(self, cards: Sequence[CardFacts]) -> None:
+        """Say anew how each file runs here; cards stay where they are."""
+        offers = {offer.name: offer for facts in cards for offer in facts.offers}
+        by_title = {facts.title: facts for facts in cards}
+        self._waiting = [by_title.get(facts.title, facts) for facts in self._waiting]
+        for i, (facts, card) in enumerate(self.made):
+            fresh = by_title.get(facts.title, facts)
+            self.made[i] = (fresh, card)
+            card.offers = fresh.offers
+            for row in card.rows:
+                offer = offers.get(row.offer.name)
+                if row.pill is not None and offer is not None and offer.fit is not None:
+                    row.pill.show_fit(offer.fit)
+
     def _make_some(self) -> None:
         for _ in range(min(CARDS_PER_STEP, len(self._waiting))):
             facts = self._waiting.pop(0)

@@ -17,6 +17,7 @@ from inglenook.gui.models_page.card import ModelCard
 from inglenook.gui.models_page.catalogue_view import CatalogueView
 from inglenook.gui.models_page.file_row import FileRow
 from inglenook.gui.models_page.filters import Filters
+from inglenook.gui.models_page.forecaster import Forecaster
 from inglenook.gui.models_page.hub_results import HubResults
 from inglenook.gui.models_page.offers import CardFacts, make_cards
 from inglenook.gui.models_page.repo_view import RepoView
@@ -30,9 +31,10 @@ from inglenook.gui.models_page.results_view import ResultsView
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
 from inglenook.gui.transfers import Transfers
-from inglenook.models.fit import Machine, find_machine
+from inglenook.models.fit import Machine
 from inglenook.models.hub_names import is_address
 from inglenook.models.hub_search import Query, RepoSummary
+from inglenook.models.predict.ranking import rank
 
 MAX_ENTRIES = 6
 """So many suggestions of the catalogue stand above what the hub has."""
@@ -80,6 +82,7 @@ class Discover(QWidget):
         self.results = ResultsModel(self._find_state, self._find_problem, self)
         self.view = ResultsView(theme, self.results, self._stack)
         self.repo_view = RepoView(app, theme, tasks, self._stack)
+        self.forecaster = Forecaster(app, tasks, self)
         self.hub = HubResults(app, tasks, self)
         self.hub.is_wanted = self._is_result_wanted
         for page in (self.catalogue, self.view, self.repo_view):
@@ -92,6 +95,7 @@ class Discover(QWidget):
         self._connect()
         self.filters.sort.hide()
         self._load()
+        self.forecaster.begin()
 
     # --- what it is told ---
 
@@ -156,6 +160,23 @@ class Discover(QWidget):
         self._transfers.changed.connect(self.update_rows)
         self._transfers.refused.connect(self._on_refused)
         self._models.changed.connect(self.update_rows)
+        self.forecaster.machine_changed.connect(self._tell_fits)
+
+    def _tell_fits(self) -> None:
+        """This machine was measured: there is more to tell of every file."""
+
+        def work() -> tuple[Machine, tuple[CardFacts, ...]]:
+            machine = self._app.forecasts.find_machine()
+            return machine, make_cards(self._app.catalogue, machine)
+
+        def done(answer: tuple[Machine, tuple[CardFacts, ...]]) -> None:
+            self._machine, self._facts = answer
+            self._made_rows.clear()
+            self.catalogue.tell_fits(self._facts)
+            self.repo_view.machine = self._machine
+            self._show_rows()
+
+        self._tasks.run(work, done, owner=self)
 
     def _load(self) -> None:
         ready = self._app.engine.state.ready
@@ -165,7 +186,7 @@ class Discover(QWidget):
         gpu_name = gpus[0].description or gpus[0].name if gpus else ""
 
         def work() -> tuple[Machine, tuple[CardFacts, ...]]:
-            machine = find_machine(gpu_bytes)
+            machine = self._app.forecasts.find_machine()
             return machine, make_cards(self._app.catalogue, machine)
 
         def done(answer: tuple[Machine, tuple[CardFacts, ...]]) -> None:
@@ -267,6 +288,8 @@ class Discover(QWidget):
                 rows.append(ResultRow("group", self.tr("Suggested")))
                 rows += [make_entry_row(facts, self.tr) for facts in entries[:MAX_ENTRIES]]
         found = [self._make_row(one) for one in self.hub.found if self._is_result_wanted(one)]
+        if self.filters.sorts_by_fit:
+            found.sort(key=lambda row: rank(row.fit, row.size_bytes))
         rows.append(ResultRow("group", self.tr("On the hub")))
         rows += found
         if note := self._make_note(len(found)):
@@ -310,7 +333,9 @@ class Discover(QWidget):
         if self.filters.is_narrowed:
             text = self.tr("The hub has no GGUF model that suits these words and filters.")
             return ResultRow("note", text, action=self.tr("Clear filters"))
-        text = self.tr("The hub has no GGUF model of such a name. Try a part of it, or fewer words.")
+        text = self.tr(
+            "The hub has no GGUF model of such a name. Try a part of it, or fewer words."
+        )
         return ResultRow("note", text)
 
     def _find_state(self, row: ResultRow) -> State:
@@ -383,6 +408,7 @@ class Discover(QWidget):
     # --- file rows ---
 
     def _on_row_made(self, row: FileRow) -> None:
+        self.forecaster.watch(row)
         transfers = self._transfers
         row.download_requested.connect(self._on_download_requested)
         row.pause_requested.connect(transfers.pause)

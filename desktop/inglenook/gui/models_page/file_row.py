@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from inglenook.gui.formats import format_bytes
-from inglenook.gui.models_page.fit_pill import make_fit_pill
+from inglenook.gui.models_page.fit_pill import FitPill, make_fit_pill
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import Pill, make_button, make_label
 from inglenook.models.fit import Fit
@@ -75,8 +75,10 @@ class FileRow(QWidget):
         if offer.n_parts > 1:
             text = self.tr("in {n} parts").replace("{n}", str(offer.n_parts))
             self._row.addWidget(make_label(text, "small"))
+        self.pill: FitPill | None = None
         if offer.fit is not None:
-            self._row.addWidget(make_fit_pill(theme, offer.fit, self.tr))
+            self.pill = make_fit_pill(theme, offer.fit, self.tr)
+            self._row.addWidget(self.pill)
         if offer.is_recommended:
             self._row.addWidget(Pill(theme, self.tr("recommended"), "accent"))
         self._row.addStretch(1)

@@ -86,7 +86,8 @@ class Filters(QWidget):
             "likes": self.tr("Most likes"),
             "recent": self.tr("Newest"),
         }
-        self.sort = self._make_box(self.tr("Order"), [names[order] for order in SORT_ORDERS])
+        orders = [*(names[order] for order in SORT_ORDERS), self.tr("Best for this machine")]
+        self.sort = self._make_box(self.tr("Order"), orders)
         self.count = make_label("", "small")
         for part in (self.fits, self.by_size, self.licence, self.mark, self.maker, self.count):
             row.addWidget(part)
@@ -100,7 +101,9 @@ class Filters(QWidget):
         mark: Mark | None = None
         if self.mark.currentIndex() > 0:
             mark = MARKS[self.mark.currentIndex() - 1]
-        order: SortOrder = SORT_ORDERS[self.sort.currentIndex()]
+        order: SortOrder = "downloads"
+        if not self.sorts_by_fit:
+            order = SORT_ORDERS[self.sort.currentIndex()]
         return Query(
             sort=order,
             min_billions=low,
@@ -109,6 +112,11 @@ class Filters(QWidget):
             maker=self._maker,
             mark=mark,
         )
+
+    @property
+    def sorts_by_fit(self) -> bool:
+        """Whether what was found is put in the order of how it runs here."""
+        return self.sort.currentIndex() == len(SORT_ORDERS)
 
     @property
     def is_narrowed(self) -> bool:

@@ -5,21 +5,12 @@ from typing import override
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QEnterEvent
 
-from inglenook.app import App
 from inglenook.gui.formats import format_bytes
 from inglenook.gui.models_page.results_rows import describe_verdict
 from inglenook.gui.sidebar.rows import Translate
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import Pill, make_plain_tooltip
 from inglenook.models.fit import Fit
-from inglenook.models.predict.words import describe
-
-
-def count_gpu_bytes(app: App) -> int:
-    """The memory of the graphics cards, as far as the engine has told."""
-    ready = app.engine.state.ready
-    devices = ready.devices if ready is not None else ()
-    return sum(device.memory_total_bytes for device in devices if device.kind == "gpu")
 
 
 class FitPill(Pill):
@@ -44,7 +35,7 @@ class FitPill(Pill):
             needs = self._translate("too large: needs {size}")
             text = needs.replace("{size}", format_bytes(fit.needs_bytes))
         self.set_text(text, tone)
-        lines = explain_fit(fit)
+        lines = fit.lines or (fit.reason,)
         reason = "\n".join((*lines, note) if note else lines)
         self.setToolTip(make_plain_tooltip(reason))
         self.setAccessibleName(f"{text}. {' '.join(lines)}")
@@ -54,13 +45,6 @@ class FitPill(Pill):
         """Tell that somebody wants to know more."""
         super().enterEvent(event)
         self.hovered.emit()
-
-
-def explain_fit(fit: Fit) -> tuple[str, ...]:
-    """The arithmetic, line by line."""
-    if fit.prediction is None or fit.prediction.is_guess:
-        return (fit.reason,)
-    return tuple(describe(fit.prediction))
 
 
 def make_fit_pill(theme: Theme, fit: Fit, translate: Translate) -> FitPill:

@@ -93,10 +93,18 @@ class Forecaster(QObject):
             return
         self._is_asked = True
 
-        def work() -> None:
-            self._app.forecasts.measure()
+        def work() -> bool:
+            forecasts = self._app.forecasts
+            if forecasts.is_replying:
+                return False
+            forecasts.measure()
+            return True
 
-        def done(_: None) -> None:
+        def done(is_measured: bool) -> None:
+            if not is_measured:
+                self._is_asked = False
+                self._start.start()
+                return
             self._known.clear()
             self.machine_changed.emit()
 

@@ -13,7 +13,7 @@ from inglenook.base.errors import UserError
 from inglenook.base.records import InstalledModel
 from inglenook.gui.formats import format_bytes, format_licence
 from inglenook.gui.found import FoundModels
-from inglenook.gui.models_page.fit_pill import count_gpu_bytes, make_fit_pill
+from inglenook.gui.models_page.fit_pill import make_fit_pill
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import (
@@ -26,7 +26,7 @@ from inglenook.gui.widgets import (
     make_plain_tooltip,
 )
 from inglenook.models.adopted.candidates import name_app
-from inglenook.models.fit import DEFAULT_CTX, Machine, find_machine, judge_fit
+from inglenook.models.fit import DEFAULT_CTX, Machine, judge_fit
 
 if TYPE_CHECKING:
     from inglenook.models.adopt import Findings
@@ -91,8 +91,7 @@ class FoundSection(QWidget):
         column.addLayout(self._unusable)
         self.hide()
         found.changed.connect(self.show_findings)
-        gpu_bytes = count_gpu_bytes(app)
-        self._tasks.run(lambda: find_machine(gpu_bytes), self._on_machine, owner=self)
+        self._tasks.run(lambda: app.forecasts.find_machine(), self._on_machine, owner=self)
 
     def show_findings(self) -> None:
         """Make the rows anew."""
@@ -162,6 +161,7 @@ class FoundSection(QWidget):
                 kv_bytes=model.kv_bytes_per_token
                 * min(model.n_ctx_train or DEFAULT_CTX, DEFAULT_CTX),
                 n_params=model.n_params,
+                quantisation=model.quantisation,
             )
             row.addWidget(make_fit_pill(self._theme, fit, self.tr))
         row.addStretch(1)

@@ -22,6 +22,8 @@ from inglenook.gui.installed import InstalledModels
 from inglenook.gui.models_page.duplicates_view import DuplicatesView
 from inglenook.gui.models_page.found_section import FoundSection
 from inglenook.gui.models_page.import_bar import ImportBar
+from inglenook.gui.models_page.model_forecast import ModelForecast
+from inglenook.gui.models_page.updates_view import UpdatesView
 from inglenook.gui.sidebar.rows import Translate
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
@@ -41,12 +43,13 @@ class InstalledTab(QWidget):
     """One card for each model on this disk.
 
     Signals: `model_chosen(model_id)`, `import_requested()`, `folder_requested()`,
-    `said(text, surface)` for the notice.
+    `update_requested(name)` for a newer file, `said(text, surface)` for the notice.
     """
 
     model_chosen = Signal(str)
     import_requested = Signal()
     folder_requested = Signal()
+    update_requested = Signal(str)
     said = Signal(str, str)
 
     def __init__(
@@ -63,6 +66,7 @@ class InstalledTab(QWidget):
         self._theme = theme
         self._tasks = tasks
         self._models = models
+        self._forecasts: dict[str, ModelForecast] = {}
         content = QWidget()
         whole = QVBoxLayout(content)
         whole.setContentsMargins(28, 0, 28, 24)
@@ -72,9 +76,12 @@ class InstalledTab(QWidget):
         self.found = FoundSection(app, theme, tasks, found)
         self.import_bar = ImportBar(app, theme, tasks)
         self.duplicates = DuplicatesView(app, tasks)
-        for part in (self.found, self.import_bar, self.duplicates):
+        self.updates = UpdatesView(app, tasks)
+        self.updates.update_requested.connect(self.update_requested)
+        for part in (self.found, self.import_bar, self.duplicates, self.updates):
             part.said.connect(self.said)
         whole.addWidget(self.import_bar)
+        whole.addWidget(self.updates)
         whole.addWidget(self.duplicates)
         whole.addLayout(self._column)
         whole.addWidget(self.found)
@@ -91,10 +98,19 @@ class InstalledTab(QWidget):
     def show_models(self) -> None:
         """Make the cards anew."""
         clear_layout(self._column)
+        self._forecasts.clear()
         for model in self._models.models:
             self._column.addWidget(self._make_card(model))
+        self.tell_forecasts()
         total = self.tr("{size} on this disk")
         self._total.setText(total.replace("{size}", format_bytes(self._models.size_bytes)))
+
+    def tell_forecasts(self) -> None:
+        """Work out anew how each model runs here, off the window's thread."""
+        for model in self._models.models:
+            shown = self._forecasts.get(model.id)
+            if shown is not None and not model.problem:
+                shown.ask(self._app, self._tasks, model)
 
     def offer_files(self, paths: Iterable[Path]) -> None:
         """Ask what to do with model files, at the top, where it is seen."""
@@ -173,12 +189,19 @@ class InstalledTab(QWidget):
         hint = self.tr("or drop a .gguf file on the window")
         row.addWidget(make_label(hint, "small"))
         row.addStretch(1)
+        updates = make_button(self.tr("Look for newer files"), "link")
+        updates.clicked.connect(self._find_updates)
+        row.addWidget(updates)
         duplicates = make_button(self.tr("Find duplicates"), "link")
         duplicates.clicked.connect(self._find_duplicates)
         row.addWidget(duplicates)
         self._total = make_label("", "quiet")
         row.addWidget(self._total)
         return row
+
+    def _find_updates(self) -> None:
+        self._scroll.verticalScrollBar().setValue(0)
+        self.updates.look()
 
     def _find_duplicates(self) -> None:
         self._scroll.verticalScrollBar().setValue(0)
@@ -200,9 +223,13 @@ class InstalledTab(QWidget):
         elif model.origin in {"file", "copy"}:
             where = name_app(model.source) if model.source else self.tr("imported")
             head.addWidget(Pill(self._theme, where, "quiet"))
+        forecast = ModelForecast(self._theme)
+        self._forecasts[model.id] = forecast
+        head.addWidget(forecast.pill)
         head.addStretch(1)
         head.addWidget(make_label(_describe_more(model), "quiet"))
         column.addLayout(head)
+        column.addWidget(forecast)
         if model.problem:
             column.addWidget(make_label(model.problem, "bad", wraps=True))
         if told := " ".join((*model.notes, describe_defaults(model.defaults, self.tr))).strip():

@@ -2,7 +2,7 @@
 
 import glob
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inglenook.gui.formats import (
     format_bytes,
@@ -14,11 +14,12 @@ from inglenook.gui.models_page.file_row import FileOffer
 from inglenook.gui.models_page.results_rows import describe_summary
 from inglenook.gui.sidebar.rows import Translate
 from inglenook.models.catalogue import Catalogue, CatalogueEntry, Mark
-from inglenook.models.fit import Machine, judge_fit
+from inglenook.models.fit import Fit, Machine, judge_fit
 from inglenook.models.hub import RepoDetails
 from inglenook.models.hub_files import HubFile, count_bits
 from inglenook.models.hub_names import find_repo
 from inglenook.models.hub_search import Query
+from inglenook.models.predict.ranking import choose_file, rank
 
 HUB = "https://huggingface.co"
 _MIN_FOR_GROUPS = 4
@@ -38,6 +39,10 @@ class CardFacts:
     licence: str = ""
     n_params: int = 0
     marks: tuple[Mark, ...] = ()
+
+    def find_fit(self) -> Fit | None:
+        """How the file that is recommended runs here."""
+        return next((offer.fit for offer in self.offers if offer.is_recommended), None)
 
     def suits(self, query: Query) -> bool:
         """Whether it fits the filters, as the hub would decide; order and maker aside."""
@@ -73,10 +78,25 @@ class RepoFacts:
 def make_cards(catalogue: Catalogue, machine: Machine) -> tuple[CardFacts, ...]:
     """The catalogue's entries as cards, those that fit this machine best first."""
     cards = [_make_card(entry, machine) for entry in catalogue.entries]
-    return tuple(sorted(cards, key=lambda card: not card.can_run))
+    if machine.rates is None:
+        return tuple(sorted(cards, key=lambda card: not card.can_run))
+    return tuple(sorted(cards, key=lambda card: rank(card.find_fit(), card.n_params)))
 
 
 def _make_card(entry: CatalogueEntry, machine: Machine) -> CardFacts:
+    fits = {
+        file.quantisation: judge_fit(
+            file.size_bytes,
+            machine,
+            n_params=entry.n_params,
+            n_active_params=entry.n_active_params,
+            quantisation=file.quantisation,
+        )
+        for file in entry.files
+    }
+    by_size = sorted(entry.files, key=lambda file: file.size_bytes)
+    place = choose_file([fits[f.quantisation] for f in by_size], by_size.index(entry.recommended))
+    recommended = by_size[place]
     offers = tuple(
         FileOffer(
             name=f"{entry.repo}:{file.quantisation}",
@@ -84,8 +104,8 @@ def _make_card(entry: CatalogueEntry, machine: Machine) -> CardFacts:
             title=entry.name,
             quantisation=file.quantisation,
             size_bytes=file.size_bytes,
-            fit=judge_fit(file.size_bytes, machine, n_params=entry.n_params),
-            is_recommended=file is entry.recommended,
+            fit=fits[file.quantisation],
+            is_recommended=file is recommended,
             pattern=file.pattern,
         )
         for file in entry.files
@@ -117,7 +137,9 @@ def _make_card(entry: CatalogueEntry, machine: Machine) -> CardFacts:
 def make_repo_facts(details: RepoDetails, machine: Machine, translate: Translate) -> RepoFacts:
     """What a repository's page shows."""
     summary, entry = details.summary, details.entry
-    offers = tuple(_make_offer(file, summary.n_params, machine, details) for file in details.files)
+    offers = _recommend(
+        tuple(_make_offer(file, summary.n_params, machine, details) for file in details.files)
+    )
     base = translate("made from {base}").replace("{base}", summary.base) if summary.base else ""
     context = translate("{n} context").replace("{n}", format_context(summary.n_ctx_train))
     facts = (
@@ -137,6 +159,15 @@ def make_repo_facts(details: RepoDetails, machine: Machine, translate: Translate
     )
 
 
+def _recommend(offers: tuple[FileOffer, ...]) -> tuple[FileOffer, ...]:
+    """Recommend another file where the one that is suggested to everybody does not run well."""
+    suggested = next((i for i, offer in enumerate(offers) if offer.is_recommended), -1)
+    chosen = choose_file([offer.fit for offer in offers], suggested)
+    if chosen == suggested:
+        return offers
+    return tuple(replace(o, is_recommended=i == chosen) for i, o in enumerate(offers))
+
+
 def _make_offer(file: HubFile, n_params: int, machine: Machine, details: RepoDetails) -> FileOffer:
     name = file.path.rsplit("/", 1)[-1]
     return FileOffer(
@@ -145,7 +176,7 @@ def _make_offer(file: HubFile, n_params: int, machine: Machine, details: RepoDet
         title=name,
         quantisation=file.quantisation or name.removesuffix(".gguf"),
         size_bytes=file.size_bytes,
-        fit=judge_fit(file.size_bytes, machine, n_params=n_params),
+        fit=judge_fit(file.size_bytes, machine, n_params=n_params, quantisation=file.quantisation),
         is_recommended=file == details.recommended,
         pattern=glob.escape(file.path),
         n_parts=len(file.parts),

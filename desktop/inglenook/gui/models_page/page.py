@@ -22,6 +22,7 @@ from inglenook.app import App
 from inglenook.base.errors import UserError
 from inglenook.base.records import InstalledModel
 from inglenook.base.settings import SettingChanged
+from inglenook.chat.forecast_events import ForecastChanged, MachineMeasured
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.formats import format_path
 from inglenook.gui.found import FOLDERS, FoundModels
@@ -125,6 +126,7 @@ class ModelsPage(QFrame):
             made.model_chosen.connect(self.model_chosen)
             made.import_requested.connect(self.choose_file)
             made.folder_requested.connect(self.choose_folder)
+            made.update_requested.connect(self._on_update_requested)
             made.said.connect(self._say)
             self._stack.addWidget(made)
             self._installed = made
@@ -253,6 +255,9 @@ class ModelsPage(QFrame):
         if not self.discover.open_name(self.field.text()):
             self.discover.set_words(self.field.text(), at_once=True)
 
+    def _on_update_requested(self, name: str) -> None:
+        self.transfers.start(name, takes_update=True)
+
     def _on_refused(self, name: str, error: UserError) -> None:
         del name
         if self._stack.currentWidget() is not self.discover:
@@ -263,6 +268,8 @@ class ModelsPage(QFrame):
         self.notice.show_notice(text)
 
     def _on_event(self, event: object) -> None:
+        if isinstance(event, ForecastChanged | MachineMeasured) and self._installed is not None:
+            self._installed.tell_forecasts()
         if isinstance(event, SettingChanged) and event.key == OFFLINE:
             self._show_offline()
 

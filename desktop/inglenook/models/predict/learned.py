@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 _MAX_KEPT: Final = 300
 _WIDEST: Final = 4.0
 """A factor beyond this is a fault of the measurement, not of the prediction."""
+_FAR: Final = 1.6
+"""No model's figures change what is predicted of others by more."""
+_TELLING_BYTES: Final = 100_000_000
+"""Of smaller models the time goes into other things than weights: they tell nothing of others."""
 _N_SAMPLES: Final = 7
 
 
@@ -36,6 +40,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     write_tps: float = 0.0
     """What the last reply was measured at, in tokens per second."""
     resident_bytes: int = 0
+    size_bytes: int = 0
     at: float = 0.0
 
 
@@ -55,15 +60,20 @@ class Learned:
         """The correction for a model on a machine: its own, or that of all others there."""
         runs = self._read()
         own = runs.get(key)
-        others = [run for name, run in runs.items() if name.startswith(machine_key)]
-        speeds = own.speeds if own and own.speeds else _join(run.speeds for run in others)
-        reads = own.reads if own and own.reads else _join(run.reads for run in others)
+        others = [
+            run
+            for name, run in runs.items()
+            if name.startswith(machine_key) and run.size_bytes >= _TELLING_BYTES
+        ]
+        has_own = bool(own and own.speeds)
+        speed = _find_middle(own.speeds) if own and own.speeds else _share(r.speeds for r in others)
+        read = _find_middle(own.reads) if own and own.reads else _share(r.reads for r in others)
         return Correction(
-            speed=_find_middle(speeds),
-            read=_find_middle(reads),
+            speed=speed,
+            read=read,
             memory=own.memory if own and own.memory else 1.0,
             n_runs=sum(1 for run in others if run.speeds),
-            is_own=bool(own and own.speeds),
+            is_own=has_own,
         )
 
     def note(
@@ -75,6 +85,7 @@ class Learned:
         memory: float = 0.0,
         write_tps: float = 0.0,
         resident_bytes: int = 0,
+        size_bytes: int = 0,
     ) -> None:
         """Learn factors; 0.0 says nothing of one, and what is out of all bounds is dropped."""
         with self._lock:
@@ -86,6 +97,7 @@ class Learned:
                 memory=next(iter(_accept(memory)), old.memory),
                 write_tps=write_tps or old.write_tps,
                 resident_bytes=resident_bytes or old.resident_bytes,
+                size_bytes=size_bytes or old.size_bytes,
                 at=time.time(),
             )
             newest = sorted(runs.items(), key=lambda item: item[1].at)[-_MAX_KEPT:]
@@ -131,9 +143,16 @@ def _accept(factor: float) -> tuple[float, ...]:
     return (factor,) if is_sound else ()
 
 
-def _join(groups: Iterable[Sequence[float]]) -> list[float]:
-    """One figure of each model: one that ran often has no more say than others."""
-    return [_find_middle(group) for group in groups if group]
+def _share(groups: Iterable[Sequence[float]]) -> float:
+    """What other models tell of this one: the middle of theirs, believed the more the more it are.
+
+    One that ran often has no more say than others.
+    """
+    middles = [_find_middle(group) for group in groups if group]
+    if not middles:
+        return 1.0
+    belief = len(middles) / (len(middles) + 1)
+    return min(_FAR, max(1 / _FAR, median(middles))) ** belief
 
 
 def _find_middle(factors: Sequence[float]) -> float:

@@ -90,8 +90,6 @@ def count_buffer_bytes(shape: ModelShape, use: Use) -> int:
         mask += n_tokens * min(_pad(use.n_ctx), _pad(window * use.n_seq_max)) * mask_each
     crowded = bool(shape.n_experts) or ff > embd + query
     feed = 3 * ff + 2 * embd + (embd + query if crowded else 0)
-    if shape.n_experts:
-        feed += 2 * embd
     look = 3 * embd + 2 * query + keys
     if not use.flash_attention:
         n_heads = max(1, attention.look_width // 64)

@@ -25,7 +25,7 @@ _STEPS: Final = (96, 64, 48, 32, 24, 16, 8)
 _COMFORT_SHARE: Final = 0.7
 _SYSTEM_BYTES: Final = 2_000_000_000
 _SYSTEM_SHARE: Final = 0.1
-_SAMPLING_S: Final = 0.0003
+_SAMPLING_S: Final = 0.0008
 _WORD_S: Final = 2.0e-9
 """What drawing a token costs: something by itself, and something for each in the vocabulary."""
 _MOST_TPS: Final = 100_000.0

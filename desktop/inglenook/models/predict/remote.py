@@ -37,7 +37,7 @@ MOST_BYTES: Final = 12_000_000
 """So much is read of one file at most; one in a hundred of a larger one."""
 _SHARE: Final = 0.01
 _FIRST_BYTES: Final = 64 * 1024
-_MOST_AT_ONCE: Final = 1024 * 1024
+_MOST_AT_ONCE: Final = 512 * 1024
 _AROUND_BYTES: Final = 8 * 1024
 """How far the table of a second file may lie from where it lies in the first."""
 _TABLE_ENTRY_BYTES: Final = 128

@@ -98,8 +98,8 @@ def time_prompt(
     """Seconds that some layers take to read a prompt of so many tokens."""
     share = choose_share(device, shape.file_bytes)
     spent = 0.0
-    for layer in layers:
-        is_last = has_output and layer is layers[-1]
+    for i, layer in enumerate(layers):
+        is_last = has_output and i == len(layers) - 1
         for part in layer.weights:
             if is_last and not part.fills_memory:
                 continue
