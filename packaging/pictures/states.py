@@ -390,6 +390,7 @@ def show_discover(stage: Stage) -> None:
         lambda: any(s.bytes_per_s and s.eta_s is not None for s in page.transfers.states),
         "a moving download",
     )
+    stage.wait(0.4)
     _bring_to_top(stage, entry.name)
 
 
@@ -701,5 +702,5 @@ def _bring_to_top(stage: Stage, name: str) -> None:
     discover = stage.models_page.discover
     for facts, card in discover.catalogue.made:
         if facts.title == name:
-            scroll = discover.findChild(QScrollArea)
+            scroll = discover.catalogue.findChild(QScrollArea)
             scroll.verticalScrollBar().setValue(max(0, card.y() - 4))
