@@ -61,6 +61,8 @@ _SINGLE_SHARES: Final = {2: 0.6, 3: 0.45}
 _SINGLE_SHARE: Final = 0.35
 """What part of one thread's time so many, or more, usually take: memory is shared among them."""
 _LONG_S: Final = 0.1
+_HOPELESS_S: Final = 1.5
+"""A graphics device that takes so long for one step is done by software, or broken."""
 _TOKEN: Final = 7
 
 
@@ -88,7 +90,9 @@ class Gauge:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             devices = [self._measure_device(None, kinds)]
-            devices += [self._measure_device(gpu, kinds) for gpu in self._list_gpus()]
+            for gpu in self._list_gpus():
+                with contextlib.suppress(_TooSlowError, NativeError):
+                    devices.append(self._measure_device(gpu, kinds))
         finally:
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -239,6 +243,10 @@ class Gauge:
         return _Sample(self._path, device, n_ctx, self._follow_log, self._note_busy)
 
 
+class _TooSlowError(Exception):
+    """A device that computes so slowly is of no use, and is not measured to the end."""
+
+
 class GaugeStoppedError(Exception):
     """Something else is to be done: what was measured so far is of no use."""
 
@@ -351,7 +359,10 @@ class _Sample:
         started = time.perf_counter()
         if self._context.decode(batch) is not Decoded.DONE:
             raise NativeError("measure")
-        return time.perf_counter() - started
+        spent_s = time.perf_counter() - started
+        if self._is_on_gpu and spent_s > _HOPELESS_S:
+            raise _TooSlowError
+        return spent_s
 
 
 def _is_confirmed(times: Sequence[float], n_alike: int) -> bool:

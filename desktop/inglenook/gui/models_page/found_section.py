@@ -91,7 +91,11 @@ class FoundSection(QWidget):
         column.addLayout(self._unusable)
         self.hide()
         found.changed.connect(self.show_findings)
-        self._tasks.run(lambda: app.forecasts.find_machine(), self._on_machine, owner=self)
+
+        def find_machine() -> Machine:
+            return app.forecasts.find_machine()  # Its first use opens the store.
+
+        self._tasks.run(find_machine, self._on_machine, owner=self)
 
     def show_findings(self) -> None:
         """Make the rows anew."""

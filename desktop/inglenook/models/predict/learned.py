@@ -152,7 +152,8 @@ def _share(groups: Iterable[Sequence[float]]) -> float:
     if not middles:
         return 1.0
     belief = len(middles) / (len(middles) + 1)
-    return min(_FAR, max(1 / _FAR, median(middles))) ** belief
+    factor: float = min(_FAR, max(1 / _FAR, median(middles))) ** belief
+    return factor
 
 
 def _find_middle(factors: Sequence[float]) -> float:

@@ -151,7 +151,8 @@ def predict_read_tps(shape: ModelShape, machine: Machine, n_on_gpu: int, n_token
 
 def _choose_layers(shape: ModelShape, machine: Machine, use: Use) -> int:
     """How many layers the graphics cards take; one more than there are is all."""
-    if not machine.cards or use.n_gpu_layers == 0:
+    has_useless = machine.rates is not None and not machine.rates.gpus
+    if not machine.cards or use.n_gpu_layers == 0 or has_useless:
         return 0
     whole = shape.n_layers + 1
     if use.n_gpu_layers is not None and use.n_gpu_layers > 0:
