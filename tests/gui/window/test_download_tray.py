@@ -1,5 +1,6 @@
 """The tray of downloads in the sidebar, and the cards of the Downloads tab, in every state."""
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -165,3 +166,35 @@ def test_D08_the_tray_shows_what_an_earlier_start_left(
         assert tray.text() == "tiny-Q4_K_M · paused"
         second.session.close()
         second.app.close()
+
+
+def test_a_newer_file_is_shown_on_demand_and_taken_by_a_click(
+    kit: WindowKit, downloads: FakeDownloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    with LoopbackHub() as hub:
+        kit.app.settings.set("network.mirror", hub.endpoint)
+        data = make_model()
+        hub.add_repo(REPO, {FILE: data})
+        path = kit.app.profile.models / REPO / FILE
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
+        kit.app.library.add_downloaded(
+            path, repo=REPO, filename=FILE, revision=hub.repos[REPO].revision, sha256=digest
+        )
+        kit.window.show_models("installed")
+        page = kit.window._models_page
+        assert page is not None
+        view = page.installed.updates
+        view.look()
+        wait_until(page.notice.isVisible)
+        assert not view.isVisible()
+        hub.add_repo(REPO, {FILE: make_model(seed=2)})
+        view.look()
+        wait_until(lambda: len(view.buttons) == 1)
+        assert view.label.text() == "1 model has a newer file on the hub"
+        taken = [verb for verb, _ in downloads.calls if verb in {"start", "update"}]
+        assert taken == [], "nothing is taken by itself"
+        view.buttons[0].click()
+        wait_until(lambda: ("update", f"{REPO}/{FILE}") in downloads.calls)
