@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from inglenook.models.adopt import Neighbours
     from inglenook.models.adopted.candidates import Place
     from inglenook.models.catalogue import Catalogue
-    from inglenook.models.downloads import Allowance, Downloads
+    from inglenook.models.download import Allowance
+    from inglenook.models.downloads import Downloads
     from inglenook.models.duplicates import Duplicates
     from inglenook.models.hub import Hub
     from inglenook.models.hub_token import HubToken
@@ -352,7 +353,7 @@ class App:
         return chosen or os.environ.get("HF_ENDPOINT") or HUB_ENDPOINT
 
     def _find_allowance(self) -> "Allowance":
-        from inglenook.models.downloads import Allowance
+        from inglenook.models.download import Allowance
 
         limit_mb = self.settings.get("network.download_limit")
         return Allowance(

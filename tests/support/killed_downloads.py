@@ -14,7 +14,7 @@ import huggingface_hub  # noqa: F401  imported before the first fork
 
 from inglenook.base.paths import open_profile
 from inglenook.models.connection import TransferOptions
-from inglenook.models.downloads import Allowance
+from inglenook.models.download import Allowance
 from support.models import Rig
 
 PIECES = TransferOptions(

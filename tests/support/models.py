@@ -13,7 +13,8 @@ from inglenook.base.paths import Profile, find_asset
 from inglenook.base.records import InstalledModel
 from inglenook.models.catalogue import Catalogue
 from inglenook.models.connection import TransferOptions
-from inglenook.models.downloads import Allowance, Downloads
+from inglenook.models.download import Allowance
+from inglenook.models.downloads import Downloads
 from inglenook.models.events import DownloadChanged
 from inglenook.models.hub import Hub
 from inglenook.models.library import Library

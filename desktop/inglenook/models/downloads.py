@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -22,13 +22,14 @@ from inglenook.base.paths import Profile
 from inglenook.base.records import InstalledModel
 from inglenook.models.connection import TransferOptions
 from inglenook.models.disk import explain_disk
+from inglenook.models.download import Allowance, Download
 from inglenook.models.events import DownloadChanged
 from inglenook.models.hub import Hub
 from inglenook.models.hub_files import HubFile
 from inglenook.models.job import Job, Means, delete_parts, measure_parts
 from inglenook.models.journal import Entry, Journal
 from inglenook.models.library import Library
-from inglenook.models.progress import DownloadState, Pace, Phase
+from inglenook.models.progress import DownloadState, Phase
 from inglenook.models.ramp import Throttle
 from inglenook.models.route import StoppedError
 
@@ -39,63 +40,6 @@ log = logging.getLogger(__name__)
 
 _JOIN_S: Final = 2.5
 _STANDS_STILL: Final = frozenset({"disk_full", "offline", "gone"})
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """What a person allows downloads: how many at once, how fast together, how they connect.
-
-    None is no limit for `bytes_per_s`, and for `n_connections` as many as pay.
-    """
-
-    n_at_once: int = 2
-    bytes_per_s: float | None = None
-    n_connections: int | None = None
-
-
-class _Download:
-    """One download while the app runs. Its fields are written under the downloads' lock."""
-
-    def __init__(self, entry: Entry, phase: Phase) -> None:
-        self.entry = entry
-        self.phase: Phase = phase
-        self.done_bytes = 0
-        self.error: UserError | None = None
-        self.model: InstalledModel | None = None
-        self.pace = Pace()
-        self.over = threading.Event()
-        self.is_cancelled = False
-        self.is_running = False
-        self.note = ""
-        self.n_connections = 0
-        self.job: Job | None = None
-        self.thread: threading.Thread | None = None
-
-    def snapshot(self, place: int = 0) -> DownloadState:
-        """The state as others see it."""
-        file, error = self.entry.file, self.error
-        size = file.size_bytes if file else 0
-        is_moving = self.phase == "downloading"
-        speed, left_s = self.pace.measure(self.done_bytes, size) if is_moving else (0.0, None)
-        return DownloadState(
-            id=self.entry.id,
-            name=self.entry.name,
-            phase=self.phase,
-            repo=file.repo if file else "",
-            filename=file.path if file else "",
-            quantisation=file.quantisation if file else "",
-            size_bytes=size,
-            done_bytes=min(self.done_bytes, size),
-            bytes_per_s=speed,
-            eta_s=left_s,
-            error=error.message if error else "",
-            hint=error.hint if error else "",
-            code=error.code if error else "",
-            model_id=self.model.id if self.model else "",
-            note=self.note if is_moving else "",
-            n_connections=self.n_connections if is_moving else 0,
-            place=place,
-        )
 
 
 class Downloads:
@@ -125,7 +69,7 @@ class Downloads:
         self._publish = publish
         self._journal = Journal(profile.models)
         self._lock = threading.RLock()
-        self._downloads: dict[str, _Download] = {}
+        self._downloads: dict[str, Download] = {}
         self._is_closed = False
         self._recall()
 
@@ -150,7 +94,7 @@ class Downloads:
             entry = Entry(
                 id=uuid.uuid4().hex, name=name, takes_update=takes_update, place=time.time()
             )
-            download = _Download(entry, "queued")
+            download = Download(entry, "queued")
             self._remember(download)
             self._downloads[download.entry.id] = download
         self._tell(download)
@@ -284,7 +228,7 @@ class Downloads:
         oldest = time.time() - len(entries)
         for index, known in enumerate(entries):
             entry = known if known.place else msgspec.structs.replace(known, place=oldest + index)
-            download = _Download(entry, "paused")
+            download = Download(entry, "paused")
             download.over.set()
             if entry.file:
                 try:
@@ -308,10 +252,10 @@ class Downloads:
                     n_running += 1
                     self._begin(download)
 
-    def _list_waiting(self) -> tuple[_Download, ...]:
+    def _list_waiting(self) -> tuple[Download, ...]:
         return tuple(d for d in self._downloads.values() if d.phase == "queued")
 
-    def _begin(self, download: _Download) -> None:
+    def _begin(self, download: Download) -> None:
         entry = download.entry
         listener = _Listener(self, download)
         download.phase = "asking"
@@ -328,7 +272,7 @@ class Downloads:
         )
         download.thread.start()
 
-    def _run(self, download: _Download, job: Job) -> None:
+    def _run(self, download: Download, job: Job) -> None:
         """The thread of one download: runs its job and records how it ended."""
         self._tell(download)
         try:
@@ -358,7 +302,7 @@ class Downloads:
                 download.is_running = False
             self._schedule()
 
-    def _stop(self, download: _Download) -> None:
+    def _stop(self, download: Download) -> None:
         """End a download's work at once; its thread, or this one, then puts it to rest."""
         with self._lock:
             job = download.job if download.is_running else None
@@ -367,7 +311,7 @@ class Downloads:
         else:
             self._rest(download)
 
-    def _rest(self, download: _Download) -> None:
+    def _rest(self, download: Download) -> None:
         """A download that was stopped: paused, or cancelled and swept away."""
         if download.is_cancelled:
             if download.entry.file:
@@ -377,7 +321,7 @@ class Downloads:
 
     def _end(
         self,
-        download: _Download,
+        download: Download,
         phase: Phase,
         *,
         error: UserError | None = None,
@@ -390,7 +334,7 @@ class Downloads:
         self._tell(download)
         download.over.set()
 
-    def change_phase(self, download: _Download, phase: Phase) -> None:
+    def change_phase(self, download: Download, phase: Phase) -> None:
         """A job came into another phase."""
         with self._lock:
             if download.phase == phase:
@@ -400,7 +344,7 @@ class Downloads:
                 download.pace.restart(download.done_bytes)
         self._tell(download)
 
-    def change_file(self, download: _Download, file: HubFile | None) -> None:
+    def change_file(self, download: Download, file: HubFile | None) -> None:
         """A job learned which file is meant; a resting download of the same file is this one now.
 
         Raises `StorageError` when that cannot be remembered.
@@ -412,23 +356,23 @@ class Downloads:
                 self._drop_resting(download, file)
             self._change_entry(download, file=file)
 
-    def change_progress(self, download: _Download, done_bytes: int) -> None:
+    def change_progress(self, download: Download, done_bytes: int) -> None:
         """A job has so many bytes."""
         with self._lock:
             download.done_bytes = done_bytes
             download.pace.note(done_bytes)
 
-    def change_note(self, download: _Download, note: str) -> None:
+    def change_note(self, download: Download, note: str) -> None:
         """A job says why nothing comes just now."""
         with self._lock:
             download.note = note
 
-    def change_connections(self, download: _Download, count: int) -> None:
+    def change_connections(self, download: Download, count: int) -> None:
         """A job has so many connections."""
         with self._lock:
             download.n_connections = count
 
-    def _drop_resting(self, download: _Download, file: HubFile) -> None:
+    def _drop_resting(self, download: Download, file: HubFile) -> None:
         for other in tuple(self._downloads.values()):
             known = other.entry.file
             if other is download or not known or (known.repo, known.path) != (file.repo, file.path):
@@ -437,22 +381,22 @@ class Downloads:
                 self._journal.forget(other.entry.id)
                 del self._downloads[other.entry.id]
 
-    def _change_entry(self, download: _Download, **changes: object) -> None:
+    def _change_entry(self, download: Download, **changes: object) -> None:
         download.entry = msgspec.structs.replace(download.entry, **changes)
         self._remember(download)
 
-    def _remember(self, download: _Download) -> None:
+    def _remember(self, download: Download) -> None:
         try:
             self._journal.write(download.entry)
         except OSError as error:
             raise explain_disk(error) from error
 
-    def _tell(self, download: _Download) -> None:
+    def _tell(self, download: Download) -> None:
         with self._lock:
             state = download.snapshot()
         self._publish(DownloadChanged(state))
 
-    def _find(self, download_id: str) -> _Download:
+    def _find(self, download_id: str) -> Download:
         with self._lock:
             download = self._downloads.get(download_id)
         if download is None:
@@ -463,7 +407,7 @@ class Downloads:
 class _Listener:
     """Passes on what one job tells."""
 
-    def __init__(self, downloads: Downloads, download: _Download) -> None:
+    def __init__(self, downloads: Downloads, download: Download) -> None:
         self._downloads = downloads
         self._download = download
 

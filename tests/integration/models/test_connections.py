@@ -17,7 +17,7 @@ from inglenook.base.errors import NetworkError, StorageError
 from inglenook.base.network import Network
 from inglenook.base.paths import open_profile
 from inglenook.models.connection import TransferOptions
-from inglenook.models.downloads import Allowance
+from inglenook.models.download import Allowance
 from inglenook.models.events import DownloadChanged
 from inglenook.models.updates import Updates
 from support.loopback_hub import Answer, LoopbackHub, wait_for

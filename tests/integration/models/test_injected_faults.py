@@ -16,7 +16,7 @@ import pytest
 from inglenook.base.errors import UserError
 from inglenook.base.paths import Profile
 from inglenook.models.connection import TransferOptions
-from inglenook.models.downloads import Allowance
+from inglenook.models.download import Allowance
 from inglenook.models.names import place_file
 from support.loopback_hub import LoopbackHub
 from support.models import Rig, make_model
