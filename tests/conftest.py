@@ -30,6 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "logs(*parts): the app may log warnings that hold a part")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--times", type=int, default=1, help="run each chosen test so many times")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    times: int = metafunc.config.getoption("--times")
+    if times > 1:
+        metafunc.fixturenames.append("time_number")
+        metafunc.parametrize("time_number", range(times))
+
+
 @pytest.fixture
 def profile(tmp_path: Path) -> Iterator[Profile]:
     """A profile of its own below a temporary folder."""
