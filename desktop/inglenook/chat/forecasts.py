@@ -24,7 +24,7 @@ from inglenook.base.events import EventHub
 from inglenook.base.rates import DeviceRates, KindRates, MachineRates
 from inglenook.base.records import InstalledModel
 from inglenook.chat.forecast_events import ForecastChanged, MachineMeasured
-from inglenook.chat.options import make_load
+from inglenook.chat.options import make_load, make_load_options
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.protocol import (
     Device,
@@ -273,7 +273,9 @@ class Forecasts:
         shape = shapes.find_kept(file) if only_kept else shapes.read(file)
         if shape is None:
             return None
-        options = LoadOptions(n_ctx=n_ctx, kv_type=self._settings.get("engine.kv_type") or "f16")
+        options = make_load_options(self._settings)
+        if n_ctx is not None:
+            options = msgspec.structs.replace(options, n_ctx=n_ctx)
         return self._predict(shape, make_use(options, shape))
 
     def predict_size(

@@ -43,14 +43,16 @@ def make_load(model: InstalledModel, settings: Readable, snapshot_folder: Path |
     return Load(
         model_id=model.id,
         path=model.path,
-        options=_make_options(settings_for(model, settings)),
+        options=make_load_options(settings_for(model, settings)),
         snapshot_folder=str(snapshot_folder) if snapshot_gb else "",
         snapshot_limit_bytes=round(snapshot_gb * 1e9),
         contest_file=str(snapshot_folder.with_name(_CONTEST_FILE)) if snapshot_folder else "",
     )
 
 
-def _make_options(settings: Readable) -> LoadOptions:
+def make_load_options(settings: Readable) -> LoadOptions:
+    """Say how any model is loaded under these settings."""
+
     def read(key: str, usual: Any = None) -> Any:
         """A value that was chosen, else what is usual."""
         value = settings.get(f"engine.{key}")
