@@ -143,8 +143,8 @@ QAbstractSpinBox::up-button, QAbstractSpinBox::down-button {{ width: 0; height: 
   border: none; }}
 QLineEdit[kind="rename"] {{ padding: 2px 6px; border-radius: 6px; }}
 QComboBox::drop-down {{ border: none; width: 24px; }}
-QComboBox[kind="filter"] {{ border-radius: {s.small - 1}px; padding: {s.tight}px 2px {s.tight}px 10px;
-  font-size: {s.small}px; min-height: {s.small + 4}px; }}
+QComboBox[kind="filter"] {{ border-radius: {s.small - 1}px;
+  padding: {s.tight}px 2px {s.tight}px 10px; font-size: {s.small}px; min-height: {s.small + 4}px; }}
 QComboBox[kind="filter"]::drop-down {{ width: 18px; }}
 QComboBox QAbstractItemView {{ background: {c.raised}; border: 1px solid {c.line};
   border-radius: {RADIUS_CONTROL}px; padding: 4px; }}
