@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 import msgspec
 import psutil
@@ -23,6 +23,7 @@ from inglenook.base.errors import EngineError, ModelError
 from inglenook.base.events import EventHub
 from inglenook.base.rates import DeviceRates, KindRates, MachineRates
 from inglenook.base.records import InstalledModel
+from inglenook.chat.defaults import Readable
 from inglenook.chat.forecast_events import ForecastChanged, MachineMeasured
 from inglenook.chat.options import make_load, make_load_options
 from inglenook.engine.client import ChildEngine
@@ -65,14 +66,6 @@ _LEAST_WRITTEN: Final = 16
 _LEAST_READ: Final = 64
 _JOIN_S: Final = 2.0
 _USUAL_CTX: Final = 8192
-
-
-class Readable(Protocol):
-    """The settings, as far as they are asked here."""
-
-    def get(self, key: str) -> Any:
-        """A value in force."""
-        ...
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -254,7 +247,7 @@ class Forecasts:
         shape = self._read_local(Path(model.path))
         if shape is None:
             return None
-        options = make_load(model, self._settings, None).options  # type: ignore[arg-type]
+        options = make_load(model, self._settings, None).options
         return self._predict(shape, make_use(options, shape))
 
     def find_measured(self, model: InstalledModel) -> Run | None:

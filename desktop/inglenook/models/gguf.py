@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from inglenook.base.errors import ModelError
+from inglenook.base.errors import ModelError, NetworkError
 from inglenook.models.formats import FILE_TYPES, PEEK_BYTES, TENSOR_TYPES, name_file_kind
 from inglenook.models.reading import FileSource, Reader, Source, open_model_file, show_name
 from inglenook.models.sizes import describe_pair
@@ -141,6 +141,16 @@ def parse_header(source: Source, name: str) -> GgufHeader:
     return _Parser(Reader(source, name), None, keeps_tensors=True).parse()
 
 
+def parse_beginning(source: Source, name: str) -> tuple[dict[str, Value], dict[str, int]]:
+    """What a header says before `source` gives no more: its values, and the lengths of its lists.
+
+    The list that was being read counts, too: its length stands before it. Raises `ModelError` for
+    what is no model.
+    """
+    parser = _Parser(Reader(source, name), None, keeps_tensors=False)
+    return parser.parse_beginning()
+
+
 def parse_table(
     source: Source, name: str, at: int, n_tensors: int
 ) -> tuple[tuple[Tensor, ...], int]:
@@ -179,6 +189,14 @@ class _Parser:
         data_bytes = self._read_tensors(n_tensors)
         needs_bytes = self._check_size(n_tensors, data_bytes)
         return self._make_header(version, n_tensors, needs_bytes)
+
+    def parse_beginning(self) -> tuple[dict[str, Value], dict[str, int]]:
+        try:
+            self.parse()
+        except NetworkError:
+            if not self._values:
+                raise
+        return self._values, self._lengths
 
     def parse_table(self, at: int, n_tensors: int) -> tuple[tuple[Tensor, ...], int]:
         self._reader.skip(at)
@@ -285,6 +303,7 @@ class _Parser:
         reader = self._reader
         kind = reader.take_number(_U32)
         count = reader.take_number(_U64)
+        self._lengths[key] = count
         if kind == _STRING:
             self._check_count(f"strings in {key[:80]}", count, _MAX_STRINGS, _U64.size)
             reader.skip_strings(count)
@@ -298,7 +317,6 @@ class _Parser:
                 reader.skip(count * layout.size)
         else:
             raise self._damaged(f"the list {key[:80]} has the unknown type {kind}")
-        self._lengths[key] = count
 
     def _read_tensors(self, n_tensors: int) -> int:
         """Check the tensor table; returns where the last tensor ends in the data section."""

@@ -171,16 +171,35 @@ def test_a_connection_that_breaks_once_is_taken_up_again(rig: Rig) -> None:
     assert rig.shapes.read(file).n_layers == SHAPE.n_layers
 
 
-def test_a_header_without_end_is_given_up(
+def test_of_a_huge_vocabulary_only_the_beginning_is_read(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_model(tmp_path / "huge.gguf", "Q8_0")
+    rig.loopback.add_repo(REPO, {"huge-Q8_0.gguf": data})
+    monkeypatch.setattr(remote, "_WORD_BYTES", 10_000)
+    found = rig.shapes.read(rig.list_files()["huge-Q8_0.gguf"])
+    assert rig.shapes.n_fetched <= 128 * 1024
+    header = read_header(tmp_path / "huge.gguf", keeps_tensors=True)
+    exact = read_shape([header], len(data))
+    assert exact is not None
+    assert found.n_vocab == exact.n_vocab
+    assert [layer.key_width for layer in found.layers] == [la.key_width for la in exact.layers]
+    told, real = (
+        sum(w.n_bytes for layer in shape.layers for w in layer.weights) for shape in (found, exact)
+    )
+    assert told == pytest.approx(real, rel=0.1)
+
+
+def test_of_a_header_that_is_too_long_the_beginning_must_do(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_model(tmp_path / "long.gguf", "Q8_0")
     rig.loopback.add_repo(REPO, {"long-Q8_0.gguf": data})
     monkeypatch.setattr(remote, "MOST_BYTES", 300_000)
-    with pytest.raises(NetworkError) as caught:
-        rig.shapes.read(rig.list_files()["long-Q8_0.gguf"])
-    assert caught.value.code == "too_long"
-    assert rig.shapes.n_fetched <= max(300_000, 0.01 * len(data))
+    monkeypatch.setattr(remote, "_WORD_BYTES", 0)
+    found = rig.shapes.read(rig.list_files()["long-Q8_0.gguf"])
+    assert found.n_layers == SHAPE.n_layers
+    assert rig.shapes.n_fetched <= max(300_000, 0.01 * len(data)) + 2 * 128 * 1024
 
 
 @pytest.mark.parametrize(

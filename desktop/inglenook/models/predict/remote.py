@@ -21,11 +21,11 @@ import msgspec
 
 from inglenook.base.errors import ModelError, NetworkError
 from inglenook.base.network import Network, Sockets
-from inglenook.models.gguf import GgufHeader, parse_header, parse_table
+from inglenook.models.gguf import GgufHeader, parse_beginning, parse_header, parse_table
 from inglenook.models.hub_errors import explain_transport
 from inglenook.models.hub_files import HubFile, HubPart
 from inglenook.models.predict.learned import write_json
-from inglenook.models.predict.shape import ModelShape, read_shape
+from inglenook.models.predict.shape import ModelShape, read_shape, sketch_shape
 from inglenook.models.route import ChangedError, Located, PassingError, Route
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ _AROUND_BYTES: Final = 8 * 1024
 """How far the table of a second file may lie from where it lies in the first."""
 _TABLE_ENTRY_BYTES: Final = 128
 _TRIES: Final = 2
+_WORD_BYTES: Final = 56
+"""What a header usually spends on each word of a vocabulary, merges and all."""
 _PURPOSE: Final = "read the header of a model"
 _MAX_KEPT: Final = 200
 _HEAD: Final = struct.Struct("<4sIQQ")
@@ -159,13 +161,43 @@ class RemoteShapes:
     def _read_now(self, file: HubFile) -> ModelShape:
         self._network.check()
         with self._network.client(_PURPOSE, sockets=self._sockets) as client:
-            headers = [self._read_part(file, part, client) for part in file.parts]
-        shape = read_shape(headers, file.size_bytes)
+            shape = self._sketch(file, client, is_needed=False)
+            try:
+                if shape is None:
+                    headers = [self._read_part(file, part, client) for part in file.parts]
+                    shape = read_shape(headers, file.size_bytes)
+            except NetworkError as error:
+                if error.code != "too_long":
+                    raise
+                shape = self._sketch(file, client, is_needed=True)
         if shape is None:
             raise ModelError(
                 "The header of this file does not say how the model is built.", code="bad_header"
             )
         return shape
+
+    def _sketch(
+        self, file: HubFile, client: "httpx2.Client", *, is_needed: bool
+    ) -> ModelShape | None:
+        """The shape by the entries at a header's beginning.
+
+        None where the vocabulary is small enough for the table of weights behind it to be read,
+        unless that failed and this `is_needed`.
+        """
+        part = file.parts[0]
+        if (file.repo, file.revision) in self._twins and not is_needed:
+            return None
+        route = Route(lambda: self._locate(file, part), part)
+        source = RemoteSource(route, client, part.size_bytes, 2 * _FIRST_BYTES)
+        try:
+            values, lengths = parse_beginning(source, part.path.rpartition("/")[2])
+        finally:
+            self.n_fetched += source.n_fetched
+        n_vocab = lengths.get("tokenizer.ggml.tokens", 0)
+        most = max(MOST_BYTES, round(part.size_bytes * _SHARE))
+        if n_vocab * _WORD_BYTES <= most and not is_needed:
+            return None
+        return sketch_shape(values, lengths, file.size_bytes, file.quantisation)
 
     def _read_part(self, file: HubFile, part: HubPart, client: "httpx2.Client") -> GgufHeader:
         name = part.path.rpartition("/")[2]

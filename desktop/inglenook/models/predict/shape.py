@@ -6,7 +6,7 @@ mixture of weight types, experts, or layers of several kinds are counted as they
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from inglenook.models.formats import TENSOR_TYPES
@@ -242,6 +242,68 @@ def _rank_kinds(tensors: Sequence[Tensor]) -> tuple[str, ...]:
     for tensor in tensors:
         sums[tensor.kind] = sums.get(tensor.kind, 0) + tensor.n_bytes
     return tuple(sorted(sums, key=lambda kind: -sums[kind]))
+
+
+def sketch_shape(
+    values: Mapping[str, Value], lengths: Mapping[str, int], size_bytes: int, quantisation: str
+) -> ModelShape | None:
+    """The shape by a header's entries alone, where its table of weights is too far away.
+
+    The file's size is shared out among the matrices that these dimensions ask for. None where the
+    entries tell too little.
+    """
+    architecture = values.get("general.architecture")
+    facts = _Facts(architecture if isinstance(architecture, str) else "", values)
+    n_layers, n_embd = facts.count("block_count"), facts.count("embedding_length")
+    n_vocab = lengths.get("tokenizer.ggml.tokens", 0)
+    if not 0 < n_layers <= _MAX_LAYERS or not n_embd or not n_vocab:
+        return None
+    kind = guess_kind(quantisation)
+    widths = [_count_layer_weights(facts, i) for i in range(n_layers)]
+    total = sum(own + crowd for own, crowd in widths) + n_vocab * n_embd
+    per_weight = size_bytes / total
+
+    def weigh(n_weights: int, *, is_expert: bool = False) -> Weights:
+        return Weights(kind, round(n_weights * per_weight), n_weights, is_expert)
+
+    layers = []
+    for i, (own, crowd) in enumerate(widths):
+        parts = [(f"attn_k.{i}", Tensor("", kind, (own, 1), 0))] if own else []
+        made = _make_layer(facts, i, parts)
+        experts = (weigh(crowd, is_expert=True),) if crowd else ()
+        layers.append(replace(made, weights=(weigh(own), *experts)))
+    edge = weigh(n_vocab * n_embd)
+    return ModelShape(
+        layers=tuple(layers),
+        input_weights=(edge,),
+        output_weights=(edge,),
+        n_embd=n_embd,
+        n_ff=_find_ff(facts, [()] * n_layers),
+        n_vocab=n_vocab,
+        n_merges=n_vocab,
+        file_bytes=size_bytes,
+        n_experts=facts.count("expert_count"),
+        n_experts_used=facts.count("expert_used_count"),
+        n_ctx_train=facts.count("context_length"),
+        is_tied=True,
+        kinds=(kind,),
+    )
+
+
+def _count_layer_weights(facts: _Facts, index: int) -> tuple[int, int]:
+    """The weights of a usual layer that every token meets, and those of its experts."""
+    n_embd, n_heads = facts.count("embedding_length"), facts.count("attention.head_count", index)
+    if not n_heads:
+        return 8 * n_embd * n_embd, 0
+    key = facts.count("attention.key_length") or n_embd // n_heads
+    n_kv = facts.count("attention.head_count_kv", index) or n_heads
+    attention = n_embd * key * (2 * n_heads + 2 * n_kv)
+    n_experts = facts.count("expert_count")
+    feed = 3 * n_embd * facts.count("feed_forward_length", index)
+    if not n_experts:
+        return attention + feed, 0
+    expert = facts.count("expert_feed_forward_length")
+    return attention, n_experts * (3 * n_embd * expert if expert else feed)
 
 
 # --- from a size alone ---
