@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from inglenook.models.library import Library
     from inglenook.models.predict.remote import RemoteShapes
     from inglenook.models.updates import Updates
+    from inglenook.models.verifying import Verifier
     from inglenook.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -287,6 +288,13 @@ class App:
         return Duplicates(
             self.profile.models, self.library, self.neighbours, self.profile.cache / "hashes.json"
         )
+
+    @property
+    def verifier(self) -> "Verifier":
+        """What checks whether models' files are as they were downloaded."""
+        from inglenook.models.verifying import Verifier
+
+        return Verifier(self.library, self.profile.data / "verified.json")
 
     def _find_places(self) -> "tuple[Place, ...]":
         from inglenook.models.adopted.places import find_places

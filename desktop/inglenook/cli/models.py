@@ -1,4 +1,4 @@
-"""`inglenook list`, `rm`, `import`, `adopt`, `duplicates`: the models on this computer."""
+"""`inglenook list`, `rm`, `import`, `adopt`, `duplicates`, `verify`: models on this computer."""
 
 import signal
 import threading
@@ -150,6 +150,31 @@ def duplicates(common: Common, shares: bool) -> int:
         elif any(group.shareable for group in groups):
             common.output.note("Give the space back: inglenook duplicates --share")
     return ExitCode.DONE
+
+
+@command("verify")
+@click.argument("name")
+def verify(common: Common, name: str) -> int:
+    """Check whether a model's file is still as it was downloaded.
+
+    Every byte is read. A damaged model is marked, and not used until you say so.
+    """
+    with common.open_app() as app, Stopping() as stop:
+        model = find_model(app, name)
+        try:
+            verdict = app.verifier.verify(model.id, make_meter(common.output), stop)
+        except StoppedWorkError:
+            common.output.progress("")
+            common.output.note("Stopped. Nothing was changed.")
+            return ExitCode.INTERRUPTED
+        common.output.progress("")
+        if common.output.is_json:
+            common.output.document(msgspec.to_builtins(verdict))
+        else:
+            common.output.line(verdict.message)
+            for sha256 in verdict.sha256:
+                common.output.note(f"SHA-256 {sha256}")
+    return ExitCode.MODEL if verdict.outcome == "damaged" else ExitCode.DONE
 
 
 class Stopping:
