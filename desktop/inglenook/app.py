@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from inglenook.models.intake import Intake
     from inglenook.models.library import Library
     from inglenook.models.predict.remote import RemoteShapes
+    from inglenook.models.relocation import Relocation
     from inglenook.models.updates import Updates
     from inglenook.models.verifying import Verifier
     from inglenook.store.store import Store
@@ -295,6 +296,15 @@ class App:
         from inglenook.models.verifying import Verifier
 
         return Verifier(self.library, self.profile.data / "verified.json")
+
+    @property
+    def relocation(self) -> "Relocation":
+        """What finds models again whose files were moved."""
+        from inglenook.models.relocation import Relocation
+
+        return Relocation(
+            self.profile.models, self.library, self.neighbours, self.profile.cache / "hashes.json"
+        )
 
     def _find_places(self) -> "tuple[Place, ...]":
         from inglenook.models.adopted.places import find_places

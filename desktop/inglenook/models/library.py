@@ -109,7 +109,7 @@ class Library:
         path = _normalise(path)
         inspection = inspect_model(path)
         known = next((m for m in self.list() if Path(m.path) == path), None)
-        if known and known.origin != "file":
+        if known and (known.origin != "file" or known.id != f"{FILE_PREFIX}{path}"):
             return known
         with self._lock:
             self._problems.pop(f"{FILE_PREFIX}{path}", None)
@@ -197,6 +197,24 @@ class Library:
             self._index.put_model(model)
         self._publish(ModelsChanged(model.id))
         return model
+
+    def relocate(self, model: InstalledModel, path: Path) -> InstalledModel:
+        """Point a record at the place where its file lies now; the caller has compared them.
+
+        A file outside the models folder is not ours to delete. Raises `ModelError` (unknown_model).
+        """
+        path = _normalise(path)
+        with self._lock:
+            stored = next((m for m in self._index.list_models() if m.id == model.id), None)
+            if stored is None:
+                raise self._refuse_unknown(model.id, self.list())
+            is_ours = path.resolve().is_relative_to(self._models.resolve())
+            origin = stored.origin if is_ours or stored.origin == "file" else "file"
+            # Where another app kept it before, that app keeps it no more.
+            moved = msgspec.structs.replace(stored, path=str(path), origin=origin, source="")
+            self._index.put_model(moved)
+        self._publish(ModelsChanged(model.id))
+        return moved
 
     def remove(self, model_id: str) -> int:
         """Delete a model that is ours, forget any other; returns the bytes that are freed.
@@ -372,6 +390,12 @@ def _add_problem(model: InstalledModel) -> InstalledModel:
     else:
         problem = "" if size == model.size_bytes else "The file has changed since it was added."
     return msgspec.structs.replace(model, problem=problem) if problem else model
+
+
+def is_missing(model: InstalledModel) -> bool:
+    """Whether a model's file, or one of its parts, is not where it was."""
+    path = Path(model.path)
+    return not all(path.with_name(name).is_file() for name in list_parts(path.name))
 
 
 def _describe_absence(model: InstalledModel) -> str:
