@@ -28,7 +28,7 @@ from inglenook.gui.widgets import (
 )
 from inglenook.models.fit import Machine, find_machine
 
-ROWS_PER_STEP: Final = 3
+ROWS_PER_STEP: Final = 2
 """Rows made at one go, so that no step blocks the window for long."""
 GROUPS_OPEN: Final = 12
 """Up to so many files are all shown; of more, the suggested one and a fold."""
@@ -266,7 +266,6 @@ class RepoView(QWidget):
             first = next((o for o in offers if o.is_recommended), offers[0])
             self._waiting = [first]
         self._timer.start()
-        self._make_some()
 
     def unfold(self) -> None:
         """Show all files, grouped by their bits."""
@@ -276,14 +275,12 @@ class RepoView(QWidget):
         self.rows.clear()
         self._waiting = list(self.facts.list_by_bits())
         self._timer.start()
-        self._make_some()
 
     def _make_some(self) -> None:
         for _ in range(min(ROWS_PER_STEP, len(self._waiting))):
             self._add(self._waiting.pop(0))
         if self._waiting:
             return
-        # Also where the first step was the last one.
         self._timer.stop()
         n_folded = len(self.facts.offers) - len(self.rows) if self.facts is not None else 0
         if n_folded:
