@@ -59,7 +59,8 @@ def open_traced_window(
             window = wait_for(
                 lambda: next(iter(psutil.Process(tracer.pid).children()), None), "it starts"
             )
-            wait_for(lambda: desktop.find_window(window.pid), "the window opens")
+            # Traced, it is many times slower.
+            wait_for(lambda: desktop.find_window(window.pid), "the window opens", 150)
             yield window
             window.send_signal(signal.SIGTERM)
             tracer.wait(20)
