@@ -8,6 +8,9 @@ from inglenook.gui.bridge import Bridge
 from inglenook.gui.tasks import Tasks
 from inglenook.models.events import ModelsChanged
 
+type Listed = tuple[tuple[InstalledModel, ...], frozenset[str]]
+"""The models, and the ids of those whose file is missing."""
+
 
 class InstalledModels(QObject):
     """A kept copy of `library.list()`.
@@ -22,15 +25,20 @@ class InstalledModels(QObject):
         self._app = app
         self._tasks = tasks
         self.models: tuple[InstalledModel, ...] = ()
+        self.missing: frozenset[str] = frozenset()
+        """The ids of those whose file is not where it was."""
         self.is_listed = False
         bridge.happened.connect(self._on_event)
 
     def reload(self) -> None:
         """List anew."""
 
-        def work() -> tuple[InstalledModel, ...]:
+        def work() -> Listed:
             # The library is named here: its first use opens the store, and may wait for that.
-            return tuple(self._app.library.list())
+            from inglenook.models.library import is_missing
+
+            models = tuple(self._app.library.list())
+            return models, frozenset(m.id for m in models if m.problem and is_missing(m))
 
         self._tasks.run(work, self._on_listed, owner=self)
 
@@ -43,10 +51,10 @@ class InstalledModels(QObject):
         """What all of them take on the disk."""
         return sum(model.size_bytes for model in self.models)
 
-    def _on_listed(self, models: tuple[InstalledModel, ...]) -> None:
+    def _on_listed(self, listed: "Listed") -> None:
         is_first, self.is_listed = not self.is_listed, True
-        if is_first or models != self.models:
-            self.models = models
+        if is_first or listed != (self.models, self.missing):
+            self.models, self.missing = listed
             self.changed.emit()
 
     def _on_event(self, event: object) -> None:
