@@ -39,6 +39,7 @@ from inglenook.engine.protocol import (
     Loaded,
     LoadOptions,
     Prefill,
+    Restart,
     Text,
 )
 from inglenook.engine.seam import Engine
@@ -113,7 +114,7 @@ class Forecasts:
         self._shapes: dict[tuple[object, ...], ModelShape | None] = {}
         self._live: _Live | None = None
         self._running: dict[str, bool] = {}
-        self._gauging: queue.SimpleQueue[Event] | None = None
+        self._gauging: Engine | None = None
         self._is_closed = False
         self._jobs: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="forecasts", daemon=True)
@@ -128,8 +129,8 @@ class Forecasts:
         with self._lock:
             self._is_closed, gauging = True, self._gauging
         if gauging is not None:
-            gauging.put(Gauged(message="Inglenook is closing."))
-        with self._measuring:  # It ends its engine.
+            gauging.submit(Restart())  # Nothing in it is worth a wait: it is ended at once.
+        with self._measuring:
             pass
         self._jobs.put(None)
         self._thread.join(_JOIN_S)
@@ -187,13 +188,13 @@ class Forecasts:
 
     def _ask_engine(self) -> tuple[EngineReady | None, MachineRates]:
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        with self._lock:
-            if self._is_closed:
-                raise EngineError("Inglenook is closing.", code="not_measured")
-            self._gauging = events
         engine = self._make_engine(events.put)
         ready: EngineReady | None = None
         try:
+            with self._lock:
+                if self._is_closed:
+                    raise EngineError("Inglenook is closing.", code="not_measured")
+                self._gauging = engine
             engine.submit(Gauge(folder=str(self._folder)))
             while True:
                 match events.get(timeout=_MEASURE_LIMIT_S):
@@ -215,6 +216,8 @@ class Forecasts:
                 "Measuring this machine takes too long.", "Try again later.", code="not_measured"
             ) from None
         finally:
+            with self._lock:
+                self._gauging = None
             engine.close()
 
     def _find_rates(self) -> MachineRates | None:

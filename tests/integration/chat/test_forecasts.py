@@ -25,6 +25,7 @@ from inglenook.engine.protocol import (
     Generate,
     Load,
     PromptMessage,
+    Restart,
 )
 from inglenook.engine.seam import EngineState
 from support.tiny_gguf import write_tiny_gguf
@@ -67,6 +68,8 @@ class Scripted:
         if isinstance(command, Gauge):
             for answer in self._answers:
                 self._publish(answer)
+        if isinstance(command, Restart):
+            self._publish(EngineDied(cause="restarted", exit_status=-9))
 
     def close(self) -> None:
         self.is_closed = True
