@@ -236,6 +236,25 @@ def test_import_list_use_and_forget(program: Program, tiny: Path) -> None:
     assert len(program.run("list", "--json").read_json()) == 1
 
 
+def test_a_model_is_shown_verified_and_found_again(program: Program, tiny: Path) -> None:
+    imported = program.run("import", str(tiny), "--json").read_json()
+    assert program.run("show", "tiny", "--json").read_json()["general.architecture"] == "llama"
+    assert "general.architecture" in program.run("show", "tiny").out
+    assert program.run("verify", "tiny", "--json").read_json()["outcome"] == "remembered"
+    moved = program.home / "models" / "moved.gguf"
+    moved.parent.mkdir(parents=True, exist_ok=True)
+    tiny.rename(moved)
+    assert program.run("verify", "tiny", "--json").read_json()["outcome"] == "intact"
+    (_, listed) = program.run("list", "--json").read_json()
+    assert (listed["id"], listed["path"]) == (imported["id"], str(moved))
+    data = bytearray(moved.read_bytes())
+    data[-1] ^= 1
+    moved.write_bytes(data)
+    damaged = program.run("verify", "tiny")
+    assert damaged.code == 3
+    assert "damaged" in damaged.out
+
+
 def test_the_guide_cannot_be_removed(program: Program) -> None:
     refused = program.run("rm", "guide")
     assert refused.code == 3

@@ -1,4 +1,4 @@
-"""`inglenook list`, `rm`, `import`, `adopt`, `duplicates`, `verify`: models on this computer."""
+"""The commands for models on this computer: list, show, rm, import, adopt, duplicates, verify."""
 
 import signal
 import threading
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inglenook.models.intake import Way
 
 POLL_S = 0.2
+LINE_CHARS = 100
 
 
 @command("list")
@@ -177,6 +178,26 @@ def verify(common: Common, name: str) -> int:
     return ExitCode.MODEL if verdict.outcome == "damaged" else ExitCode.DONE
 
 
+@command("show")
+@click.argument("name")
+def show(common: Common, name: str) -> None:
+    """Show what a model's file says of itself: every key of its header."""
+    from inglenook.models.metadata import read_metadata
+
+    with common.open_app() as app:
+        model = find_model(app, name)
+        entries = read_metadata(model.path)
+        if common.output.is_json:
+            common.output.document({entry.key: entry.value for entry in entries})
+            return
+        common.output.table([(entry.key, _fit_line(entry.value)) for entry in entries])
+
+
+def _fit_line(value: str) -> str:
+    line = " ".join(value[: 2 * LINE_CHARS].split())
+    return line if len(line) <= LINE_CHARS else f"{line[:LINE_CHARS]}…"
+
+
 class Stopping:
     """Turns Ctrl+C into an event while work of some length runs."""
 
@@ -249,6 +270,8 @@ def find_model(app: "App", name: str) -> InstalledModel:
             # The app that keeps it may have another file for it by now.
             app.neighbours.look()
             model = app.library.find(name)
+        if model.problem and any(found.id == model.id for found in app.relocation.look()):
+            model = app.library.find(model.id)
     except ModelError as error:
         if error.code != "unknown_model" or (found := app.neighbours.has(name)) is None:
             raise

@@ -49,7 +49,7 @@ _MAX_DIMS: Final = 4
 _MAX_I64: Final = (1 << 63) - 1
 _MIN_KEY_ENTRY: Final = 8 + 1 + 4 + 1
 _MIN_TENSOR_ENTRY: Final = 8 + 4 + 4 + 8
-_KEPT_STRING_BYTES: Final = 4096
+KEPT_STRING_BYTES: Final = 4096
 _KEPT_ARRAY_ITEMS: Final = 1024
 _KEPT_TOTAL: Final = 1 << 18
 _DEFAULT_ALIGNMENT: Final = 32
@@ -277,7 +277,7 @@ class _Parser:
         if kind == _ARRAY:
             self._read_array(key)
         elif kind == _STRING:
-            text = self._reader.take_string(_KEPT_STRING_BYTES)
+            text = self._reader.take_string(KEPT_STRING_BYTES)
             self._keep(key, text.decode("utf-8", "replace").strip("\0"))
         elif kind in _NUMBERS:
             (value,) = _NUMBERS[kind].unpack(self._reader.take(_NUMBERS[kind].size))

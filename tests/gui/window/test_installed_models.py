@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel, QWidget
 from inglenook.base.records import InstalledModel
 from inglenook.gui.dialogs import Question
 from inglenook.gui.models_page import ModelsPage
+from inglenook.gui.models_page.header_view import HeaderView
 from support.models import make_model
 from support.window import WindowKit, wait_until
 
@@ -127,3 +128,16 @@ def test_removing_a_missing_model_promises_no_space(kit: WindowKit, page: Models
     assert question is not None
     assert any("no space is freed" in text for text in list_texts(question))
     question.reject()
+
+
+def test_the_header_is_shown_and_can_be_searched(page: ModelsPage) -> None:
+    page.installed.cards[ID].buttons["header"].click()
+    wait_until(lambda: page.installed.findChild(HeaderView) is not None)
+    view = page.installed.findChild(HeaderView)
+    assert view is not None
+    n_rows = view.rows.rowCount()
+    view.field.setText("general.architecture")
+    assert view.rows.rowCount() == 1 < n_rows
+    view.table.selectRow(0)
+    assert view.value.toPlainText() == "llama"
+    view.accept()

@@ -27,7 +27,7 @@ class InstalledCard(QFrame):
     """A model on this disk.
 
     Signals: `use_requested()`, `removal_requested()`, `verify_requested()`, `find_requested()` for
-    a file that is not where it was, `folder_requested()`.
+    a file that is not where it was, `folder_requested()`, `header_requested()`.
     """
 
     use_requested = Signal()
@@ -35,6 +35,7 @@ class InstalledCard(QFrame):
     verify_requested = Signal()
     find_requested = Signal()
     folder_requested = Signal()
+    header_requested = Signal()
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class InstalledCard(QFrame):
             find = self._add(row, "find", self.tr("Find it…"), "primary", self.find_requested)
             find.setToolTip(self.tr("Say where the file is now. Nothing is moved or copied."))
         else:
+            self._add(row, "header", self.tr("Details"), "flat", self.header_requested)
             verify = self._add(row, "verify", self.tr("Verify"), "flat", self.verify_requested)
             verify.setToolTip(self.tr("Read the whole file, and see whether it is undamaged."))
         self._add(row, "folder", self.tr("Show in folder"), "flat", self.folder_requested)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
@@ -17,6 +18,7 @@ from inglenook.gui.found import FoundModels
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.models_page.duplicates_view import DuplicatesView
 from inglenook.gui.models_page.found_section import FoundSection
+from inglenook.gui.models_page.header_view import HeaderView
 from inglenook.gui.models_page.import_bar import ImportBar
 from inglenook.gui.models_page.installed_card import InstalledCard, is_of_app, name_removal
 from inglenook.gui.models_page.updates_view import UpdatesView
@@ -25,6 +27,9 @@ from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import clear_layout, make_button, make_label, make_scroll
 from inglenook.models.adopted.candidates import name_app
+
+if TYPE_CHECKING:
+    from inglenook.models.metadata import Entry
 
 
 class InstalledTab(QWidget):
@@ -211,12 +216,28 @@ class InstalledTab(QWidget):
         card.verify_requested.connect(lambda: self._verify(model))
         card.find_requested.connect(lambda: self.choose_moved_file(model))
         card.folder_requested.connect(lambda: _show_folder(model.path))
+        card.header_requested.connect(lambda: self.show_header(model))
         self.cards[model.id] = card
         return card
 
     def _verify(self, model: InstalledModel) -> None:
         self._scroll.verticalScrollBar().setValue(0)
         self.verify.check(model)
+
+    def show_header(self, model: InstalledModel) -> None:
+        """Show what a model's file says of itself."""
+
+        def work() -> "tuple[Entry, ...]":
+            from inglenook.models.metadata import read_metadata
+
+            return read_metadata(model.path)
+
+        self._tasks.run(
+            work,
+            lambda entries: HeaderView(self._theme, model.name, entries, self).open(),
+            lambda error: self.said.emit(str(error), "bad"),
+            owner=self,
+        )
 
     def choose_moved_file(self, model: InstalledModel) -> None:
         """Let the person say where a model's file is now."""
