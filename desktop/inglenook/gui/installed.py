@@ -8,8 +8,8 @@ from inglenook.gui.bridge import Bridge
 from inglenook.gui.tasks import Tasks
 from inglenook.models.events import ModelsChanged
 
-type Listed = tuple[tuple[InstalledModel, ...], frozenset[str]]
-"""The models, and the ids of those whose file is missing."""
+type Listed = tuple[tuple[InstalledModel, ...], frozenset[str], dict[str, int]]
+"""The models, the ids of those whose file is missing, and what removing each frees."""
 
 
 class InstalledModels(QObject):
@@ -27,6 +27,8 @@ class InstalledModels(QObject):
         self.models: tuple[InstalledModel, ...] = ()
         self.missing: frozenset[str] = frozenset()
         """The ids of those whose file is not where it was."""
+        self.freed: dict[str, int] = {}
+        """The bytes that removing each gives back, by its id."""
         self.is_listed = False
         bridge.happened.connect(self._on_event)
 
@@ -35,10 +37,11 @@ class InstalledModels(QObject):
 
         def work() -> Listed:
             # The library is named here: its first use opens the store, and may wait for that.
-            from inglenook.models.library import is_missing
+            from inglenook.models.library import is_missing, measure_freed
 
             models = tuple(self._app.library.list())
-            return models, frozenset(m.id for m in models if m.problem and is_missing(m))
+            missing = frozenset(m.id for m in models if m.problem and is_missing(m))
+            return models, missing, {m.id: measure_freed(m) for m in models}
 
         self._tasks.run(work, self._on_listed, owner=self)
 
@@ -53,8 +56,8 @@ class InstalledModels(QObject):
 
     def _on_listed(self, listed: "Listed") -> None:
         is_first, self.is_listed = not self.is_listed, True
-        if is_first or listed != (self.models, self.missing):
-            self.models, self.missing = listed
+        if is_first or listed != (self.models, self.missing, self.freed):
+            self.models, self.missing, self.freed = listed
             self.changed.emit()
 
     def _on_event(self, event: object) -> None:

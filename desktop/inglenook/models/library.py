@@ -398,6 +398,19 @@ def is_missing(model: InstalledModel) -> bool:
     return not all(path.with_name(name).is_file() for name in list_parts(path.name))
 
 
+def measure_freed(model: InstalledModel) -> int:
+    """The bytes that removing a model gives back: none where its file is not ours, or shared."""
+    if model.origin not in {"hub", "copy"}:
+        return 0
+    path = Path(model.path)
+    freed = 0
+    for name in list_parts(path.name):
+        with contextlib.suppress(OSError, ValueError):
+            info = path.with_name(name).lstat()
+            freed += info.st_size if info.st_nlink == 1 else 0
+    return freed
+
+
 def _describe_absence(model: InstalledModel) -> str:
     if not model.source or model.source == "folder":
         return "The file is not there any more."

@@ -130,6 +130,21 @@ def test_removing_a_missing_model_promises_no_space(kit: WindowKit, page: Models
     question.reject()
 
 
+def test_removing_a_file_that_shares_its_space_promises_none(
+    kit: WindowKit, page: ModelsPage, tmp_path: Path
+) -> None:
+    assert kit.window.models.freed[ID] == len(DATA)
+    assert "201 kB" in page.installed.cards[ID].buttons["remove"].toolTip()
+    (tmp_path / "twin.gguf").hardlink_to(find_model(kit).path)
+    kit.window.models.reload()
+    wait_until(lambda: kit.window.models.freed[ID] == 0)
+    page.installed.ask_to_remove(find_model(kit))
+    question = page.installed.findChild(Question)
+    assert question is not None
+    assert any("so none is freed" in text for text in list_texts(question))
+    question.reject()
+
+
 def test_the_header_is_shown_and_can_be_searched(page: ModelsPage) -> None:
     page.installed.cards[ID].buttons["header"].click()
     wait_until(lambda: page.installed.findChild(HeaderView) is not None)

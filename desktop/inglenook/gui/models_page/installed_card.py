@@ -43,12 +43,14 @@ class InstalledCard(QFrame):
         model: InstalledModel,
         *,
         is_missing: bool = False,
+        freed_bytes: int = 0,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self._theme = theme
         self.model = model
         self.is_missing = is_missing
+        self._freed_bytes = freed_bytes
         self.buttons: dict[str, QPushButton] = {}
         self.setProperty("surface", "card")
         self.setAccessibleName(model.name)
@@ -103,8 +105,8 @@ class InstalledCard(QFrame):
         if not is_builtin:
             remove = name_removal(model, self.tr)
             button = self._add(row, "remove", remove, "danger", self.removal_requested)
-            if model.origin != "file" and not self.is_missing:
-                text = self.tr("Frees {size}").replace("{size}", format_bytes(model.size_bytes))
+            if self._freed_bytes:
+                text = self.tr("Frees {size}").replace("{size}", format_bytes(self._freed_bytes))
                 button.setToolTip(text)
         if not self.is_missing:
             text = self.tr("Try again") if model.problem else self.tr("Use")

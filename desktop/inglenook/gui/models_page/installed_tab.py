@@ -125,10 +125,16 @@ class InstalledTab(QWidget):
             text = text.replace("{path}", model.path).replace("{app}", name_app(model.source))
         elif model.id in self._models.missing:
             text = self.tr("Its file is not there any more, so no space is freed.")
+        elif not self._models.freed.get(model.id, model.size_bytes):
+            text = self.tr(
+                "This deletes its file. Another file shares its space, so none is freed. "
+                "Conversations held with it stay."
+            )
         else:
+            freed = self._models.freed.get(model.id, model.size_bytes)
             text = self.tr(
                 "This deletes its file and frees {size}. Conversations held with it stay."
-            ).replace("{size}", format_bytes(model.size_bytes))
+            ).replace("{size}", format_bytes(freed))
         ask(self._theme, self, heading, text, action, lambda: self._remove(model))
 
     def _remove(self, model: InstalledModel) -> None:
@@ -210,7 +216,12 @@ class InstalledTab(QWidget):
         self.duplicates.look()
 
     def _make_card(self, model: InstalledModel) -> InstalledCard:
-        card = InstalledCard(self._theme, model, is_missing=model.id in self._models.missing)
+        card = InstalledCard(
+            self._theme,
+            model,
+            is_missing=model.id in self._models.missing,
+            freed_bytes=self._models.freed.get(model.id, 0),
+        )
         card.use_requested.connect(lambda: self._use(model))
         card.removal_requested.connect(lambda: self.ask_to_remove(model))
         card.verify_requested.connect(lambda: self._verify(model))
