@@ -80,8 +80,9 @@ class InstalledCard(QFrame):
             where = name_app(model.source) if model.source else self.tr("imported")
             head.addWidget(Pill(self._theme, where, "quiet"))
         head.addWidget(self.forecast.pill)
-        head.addStretch(1)
-        head.addWidget(make_label(_describe_more(model), "quiet"))
+        more = ElidedLabel(_describe_more(model), "quiet")
+        more.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        head.addWidget(more, 1)
         return head
 
     def _make_buttons(self) -> QHBoxLayout:
