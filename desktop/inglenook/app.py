@@ -36,7 +36,7 @@ from inglenook.store.opening import Prepared, prepare_database
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from inglenook.base.settings import Value
+    from inglenook.base.setting import Value
     from inglenook.chat.chat import Chat
     from inglenook.chat.forecasts import Forecasts
     from inglenook.models.adopt import Neighbours

@@ -18,9 +18,9 @@ from statistics import median
 import psutil
 import pytest
 
+from inglenook.base.declarations import SETTINGS
 from inglenook.base.events import EventHub
 from inglenook.base.rates import MachineRates
-from inglenook.base.settings import SETTINGS
 from inglenook.chat.forecasts import Forecasts, make_use
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.measure import Probe, Prompts

@@ -2,9 +2,11 @@
 
 import pytest
 
+from inglenook.base.declarations import SETTINGS
 from inglenook.base.errors import UsageError
 from inglenook.base.events import EventHub
-from inglenook.base.settings import SETTINGS, Setting, Settings, Value
+from inglenook.base.setting import Setting, Value
+from inglenook.base.settings import Settings
 from inglenook.cli.settings import apply_assignments, find_setting, read_value, show_value
 
 

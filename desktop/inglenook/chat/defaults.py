@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from inglenook.base.records import InstalledModel, ModelDefaults
-from inglenook.base.settings import Value
+from inglenook.base.setting import Value
 
 
 class Readable(Protocol):

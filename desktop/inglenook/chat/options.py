@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from inglenook.base.records import InstalledModel
-from inglenook.base.settings import read_adapters, read_biases, read_lines
+from inglenook.base.setting_forms import read_adapters, read_biases, read_lines
 from inglenook.chat.defaults import Readable, settings_for
 from inglenook.engine.protocol import Constraint, Load, LoadOptions, Sampling
 from inglenook.store.records import Conversation

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from inglenook.base.declarations import SETTINGS
 from inglenook.base.errors import ExitCode, UsageError, UserError
-from inglenook.base.settings import SETTINGS
 from inglenook.chat.attachments import check_attachments, read_attachment
 from inglenook.chat.options import ReplyOptions
 from inglenook.cli.constraint import read_constraint

@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from inglenook.base.declarations import SETTINGS
 from inglenook.base.errors import ExitCode, UsageError
-from inglenook.base.settings import SETTINGS, Setting, Settings, Value
+from inglenook.base.setting import Setting, Value
+from inglenook.base.settings import Settings
 from inglenook.cli.program import Common, command
 
 _AUTOMATIC = "automatic"

@@ -10,7 +10,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
-from inglenook.base.settings import SETTINGS, Settings, Value
+from inglenook.base.declarations import SETTINGS
+from inglenook.base.setting import Value
+from inglenook.base.settings import Settings
 from inglenook.engine.protocol import EngineReady, Loaded
 from inglenook.gui.formats import format_bytes, format_count, format_duration, format_rate
 from inglenook.gui.shortcuts import translate

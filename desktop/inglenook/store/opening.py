@@ -17,7 +17,7 @@ from typing import Final, Literal
 import msgspec
 
 from inglenook.base.errors import StorageError
-from inglenook.base.settings import Value
+from inglenook.base.setting import Value
 from inglenook.store.backup import name_beside
 from inglenook.store.faults import explain, get_result_code
 from inglenook.store.file import HEAD, connect, damage_mark, keep_log_on_close, read_setting_rows

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import msgspec
 
 from inglenook.base.records import InstalledModel, ModelDefaults
-from inglenook.base.settings import Value
+from inglenook.base.setting import Value
 from inglenook.store.records import Attachment, Conversation, Message, Role, Statistics, Status
 from inglenook.store.text import is_intact, show_stored
 

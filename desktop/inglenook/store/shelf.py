@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from inglenook.base.records import InstalledModel
-from inglenook.base.settings import Value
+from inglenook.base.setting import Value
 from inglenook.store.database import Database
 from inglenook.store.rows import from_model, to_model, to_settings
 from inglenook.store.schema import models, settings

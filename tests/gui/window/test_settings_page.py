@@ -3,8 +3,8 @@
 import pytest
 from PySide6.QtTest import QTest
 
+from inglenook.base.declarations import SETTINGS
 from inglenook.base.errors import StorageError
-from inglenook.base.settings import SETTINGS
 from inglenook.engine.protocol import Load, Unload
 from inglenook.gui.dialogs import Question
 from inglenook.gui.settings_page import SettingsPage

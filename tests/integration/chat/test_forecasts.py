@@ -79,7 +79,7 @@ class Plain:
     """Settings as they are by default."""
 
     def get(self, key: str) -> Any:
-        from inglenook.base.settings import SETTINGS
+        from inglenook.base.declarations import SETTINGS
 
         return SETTINGS[key].default
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from inglenook.base.declarations import SETTINGS
 from inglenook.base.records import InstalledModel, ModelDefaults
-from inglenook.base.settings import SETTINGS
 from inglenook.chat.defaults import list_values, settings_for
 from inglenook.chat.options import ReplyOptions, choose_stops, make_load, make_sampling
 

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
+from inglenook.base.declarations import SETTINGS
 from inglenook.base.errors import UsageError
 from inglenook.base.events import EventHub
 from inglenook.base.records import InstalledModel
-from inglenook.base.settings import SETTINGS, Settings, Value, read_adapters, read_biases
+from inglenook.base.setting import Value
+from inglenook.base.setting_forms import read_adapters, read_biases
+from inglenook.base.settings import Settings
 from inglenook.chat.options import ReplyOptions, choose_stops, make_load, make_sampling
 from inglenook.chat.placement import GPU_IS_GONE, GPU_IS_LOST, Placements
 from inglenook.engine.protocol import (

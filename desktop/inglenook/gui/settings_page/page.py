@@ -16,8 +16,9 @@ from PySide6.QtWidgets import (
 )
 
 from inglenook.app import App
+from inglenook.base.declarations import SETTINGS
 from inglenook.base.errors import UserError
-from inglenook.base.settings import SETTINGS, SettingChanged
+from inglenook.base.settings import SettingChanged
 from inglenook.engine.protocol import Loaded, Loading
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.installed import InstalledModels

@@ -1,7 +1,7 @@
 """One row for one declared setting: its label, its help, and the control that its type asks for.
 
-Made from `base.settings.SETTINGS`; a change is applied at once, saved on a worker thread, and told
-back to every row by the `SettingChanged` event.
+Made from `base.declarations.SETTINGS`; a change is applied at once, saved on a worker thread, and
+told back to every row by the `SettingChanged` event.
 """
 
 from typing import TYPE_CHECKING, Any, Final, override
@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from inglenook.base.settings import Setting, Value
+from inglenook.base.setting import Setting, Value
 from inglenook.gui.shortcuts import translate
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import Switch, make_button, make_label
