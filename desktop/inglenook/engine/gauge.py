@@ -27,7 +27,7 @@ from inglenook.engine.llama import (
     ModelOptions,
     NativeError,
 )
-from inglenook.engine.loader import Journal
+from inglenook.engine.load_journal import Journal
 from inglenook.engine.machine import choose_threads, count_resident_bytes, find_cache_bytes
 from inglenook.engine.protocol import Device
 from inglenook.engine.sample_gguf import WEIGHT_TYPES, SampleShape, make_sample

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from inglenook.base.errors import ModelError
-from inglenook.engine.adapter import check_adapter, identify_adapter, read_architecture
+from inglenook.engine.adapter import identify_adapter
 from inglenook.engine.contest import Contests, explain, find_weak_gpu, is_cpu_faster, measure_speed
 from inglenook.engine.llama import (
     Adapter,
@@ -27,6 +27,8 @@ from inglenook.engine.llama import (
     ModelOptions,
     NativeError,
 )
+from inglenook.engine.load_checks import check_adapters, check_options
+from inglenook.engine.load_journal import Journal, explain_refusal
 from inglenook.engine.lookup import MAX_GUESSES
 from inglenook.engine.machine import choose_threads, count_free_bytes
 from inglenook.engine.modelfile import ModelFile
@@ -37,7 +39,6 @@ from inglenook.engine.room import (
     MIN_CTX,
     STATE_TOTAL,
     Need,
-    NoRoomError,
     is_doubtful,
     refuse_context,
     refuse_weights,
@@ -47,57 +48,22 @@ from inglenook.engine.snapshots import Snapshots, identify_model
 log = logging.getLogger(__name__)
 
 DEFAULT_CTX_LIMIT: Final = 8192
-_MIN_CTX: Final = 16
-_MAX_CTX: Final = 1 << 24
-_MAX_SEQUENCES: Final = 64
 _MAX_PARTS: Final = 1000
 _SPLIT_NAME: Final = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _PROGRESS_EVERY_S: Final = 0.05
 _SAVE_LIMIT_S: Final = 1.0
 _SAVE_ASLEEP_LIMIT_S: Final = 20.0
 _MIB: Final = 1024 * 1024
-_QUANTISED_KV: Final = frozenset({"q8_0", "q5_1", "q5_0", "q4_1", "q4_0"})
-_MAX_ADAPTERS: Final = 16
 
 _OFFLOADED = re.compile(r"offloaded (\d+)/\d+ layers to GPU")
 _N_LAYERS = re.compile(r"\bn_layer\s*= (\d+)")
 _STATE_SIZE = re.compile(r"(?:KV|RS) buffer size =\s*([\d.]+) MiB")
-_REASON = re.compile(r"error loading model(?: \w+)*: (.*)")
-_NO_MEMORY = re.compile(r"failed to allocate|out of memory|unable to allocate", re.IGNORECASE)
-_ARCHITECTURE = re.compile(r"unknown model architecture: '(.*)'")
-_KV_REFUSED = re.compile(r"([KV]) cache type|quantized V cache")
-_ADAPTER_REASON = re.compile(r"failed to apply lora adapter: (.*)")
 _FLASH_ON = re.compile(r"(?:Flash Attention|flash_attn\s*=) (enabled)")
 _NOT_LOCKED = re.compile(r"(failed to mlock|mlock not supported)")
 
 
 class LoadStoppedError(Exception):
     """The load was stopped by a later command."""
-
-
-class Journal:
-    """The library's lines of one load attempt."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._start = 0
-
-    def take(self, _level: str, text: str) -> None:
-        """Keep a line."""
-        self.lines.append(text)
-
-    def begin_context(self) -> None:
-        """From here on sums are those of another context."""
-        self._start = len(self.lines)
-
-    def find_last(self, pattern: re.Pattern[str]) -> str | None:
-        """The first group of the last line that matches."""
-        return next((m[1] for line in reversed(self.lines) if (m := pattern.search(line))), None)
-
-    def sum_all(self, pattern: re.Pattern[str]) -> float:
-        """The sum of the first groups of all lines that match."""
-        lines = self.lines[self._start :]
-        return sum(float(m[1]) for line in lines for m in pattern.finditer(line))
 
 
 @dataclass(slots=True)
@@ -174,11 +140,11 @@ class Loader:
         self, command: Load, on_progress: Callable[[float], None], is_stopped: Callable[[], bool]
     ) -> LoadedModel:
         """Load; raises `ModelError` with a code, or `LoadStoppedError`."""
-        _check_options(command.options)
+        check_options(command.options)
         started = time.monotonic()
         file = ModelFile(command.path)
         try:
-            _check_adapters(command)
+            check_adapters(command)
             placed = self._place(command, on_progress, is_stopped)
             parts = placed.parts
             try:
@@ -301,7 +267,7 @@ class Loader:
             except NativeError:
                 if is_stopped():
                     raise LoadStoppedError from None
-                failure = _explain_refusal(journal, command.options, placement.n_gpu_layers)
+                failure = explain_refusal(journal, command.options, placement.n_gpu_layers)
                 if failure.code != "out_of_memory":
                     raise failure from None
                 n_layers = int(journal.find_last(_N_LAYERS) or 0) or n_layers
@@ -443,8 +409,7 @@ def _make_context(model: Model, options: LoadOptions, placement: _Placement) -> 
         try:
             return Context(model, shape)
         except NativeError:
-            lacks_memory = _NO_MEMORY.search("\n".join(placement.journal.lines))
-            if not may_shorten or not lacks_memory or n_ctx // 2 < MIN_CTX:
+            if not may_shorten or not placement.journal.lacks_memory or n_ctx // 2 < MIN_CTX:
                 raise
             n_ctx //= 2
 
@@ -507,116 +472,6 @@ def _name_settings(options: LoadOptions) -> str:
             options.rope_freq_scale,
             adapters,
         )
-    )
-
-
-def _check_adapters(command: Load) -> None:
-    adapters = command.options.lora_adapters
-    if not adapters:
-        return
-    architecture = read_architecture(command.path)
-    for path, _ in adapters:
-        check_adapter(path, architecture)
-
-
-def _check_options(options: LoadOptions) -> None:
-    _check_ranges(options)
-    _check_kinds(options)
-
-
-def _check_kinds(options: LoadOptions) -> None:
-    """Refuse what native code would answer by ending the process, or by nonsense."""
-    if options.kv_type in _QUANTISED_KV and options.flash_attention is False:
-        raise ModelError(
-            f"Conversation memory of the kind {options.kv_type} needs flash attention, which is "
-            "switched off.",
-            "Switch flash attention on, or choose f16, in Settings > Engine.",
-            code="bad_request",
-        )
-    numbers = {
-        "RoPE base": options.rope_freq_base,
-        "RoPE scale": options.rope_freq_scale,
-    }
-    for name, value in numbers.items():
-        if value is not None and not 0.0 < value < 1e12:
-            raise ModelError(
-                f"The {name} must be above 0.",
-                "Change it in Settings > Engine.",
-                code="bad_request",
-            )
-    if len(options.lora_adapters) > _MAX_ADAPTERS or any(
-        not -100.0 <= scale <= 100.0 for _, scale in options.lora_adapters
-    ):
-        raise ModelError(
-            f"At most {_MAX_ADAPTERS} adapters can be applied, each with a scale from -100 to 100.",
-            "Change them in Settings > Engine.",
-            code="bad_request",
-        )
-
-
-def _check_ranges(options: LoadOptions) -> None:
-    limits = (
-        ("context length", options.n_ctx, _MIN_CTX, _MAX_CTX),
-        ("number of GPU layers", options.n_gpu_layers, -1, 10_000),
-        ("number of threads", options.n_threads, 1, 512),
-        ("number of prompt threads", options.n_threads_batch, 1, 512),
-        ("batch size", options.n_batch, 1, 1 << 20),
-        ("physical batch size", options.n_ubatch, 1, 1 << 20),
-        ("number of parallel replies", options.n_seq_max, 1, _MAX_SEQUENCES),
-    )
-    for name, value, low, high in limits:
-        if value is not None and not low <= value <= high:
-            raise ModelError(
-                f"The {name} must be from {low:,} to {high:,}.",
-                "Change it in Settings > Engine.",
-                code="bad_request",
-            )
-
-
-def _explain_refusal(journal: Journal, options: LoadOptions, n_gpu_layers: int) -> ModelError:
-    """Say why the library refused. Its log lines are all that it gives, so they are read."""
-    architecture = journal.find_last(_ARCHITECTURE)
-    if architecture is not None:
-        return ModelError(
-            f"This model needs a newer engine: its architecture {architecture} is not known to "
-            "the llama.cpp in this version.",
-            "Update Inglenook, or choose another model.",
-            code="unsupported_architecture",
-        )
-    text = "\n".join(journal.lines)
-    reason = journal.find_last(_REASON)
-    if _KV_REFUSED.search(text):
-        return ModelError(
-            f"This model's conversation memory cannot be stored as {options.kv_type}: its parts "
-            "have another size.",
-            "Choose f16 in Settings > Engine.",
-            code="bad_request",
-        )
-    if _ADAPTER_REASON.search(text):
-        why = (journal.find_last(_ADAPTER_REASON) or "it cannot be read").strip()
-        return ModelError(
-            f"A LoRA adapter does not fit this model: {why}.",
-            "Take it out in Settings > Engine, or choose the model that it was made for.",
-            code="bad_adapter",
-        )
-    if _NO_MEMORY.search(text) or reason is None:
-        return _explain_no_room(options, n_gpu_layers)
-    return ModelError(
-        f"The model file is damaged or of a kind that this engine cannot read: {reason.strip()}.",
-        "Download it again, or choose another model.",
-        code="damaged",
-    )
-
-
-def _explain_no_room(options: LoadOptions, n_gpu_layers: int) -> NoRoomError:
-    where = "on the graphics card" if n_gpu_layers else "in memory"
-    shorter = (options.n_ctx or 0) // 2
-    return NoRoomError(
-        f"There is not enough room {where} for this model and its context.",
-        "Choose a smaller model or a shorter context"
-        + (", or put fewer layers on the GPU." if n_gpu_layers else "."),
-        fitting_n_ctx=shorter if shorter >= MIN_CTX else 0,
-        fits_cpu=n_gpu_layers != 0,
     )
 
 

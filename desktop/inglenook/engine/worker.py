@@ -30,7 +30,8 @@ from inglenook.engine.embedding import (
 from inglenook.engine.gauge import Gauge as MachineGauge
 from inglenook.engine.gauge import GaugeStoppedError
 from inglenook.engine.llama import Library, NativeError
-from inglenook.engine.loader import Journal, Loader, LoadStoppedError, is_same_load
+from inglenook.engine.load_journal import Journal
+from inglenook.engine.loader import Loader, LoadStoppedError, is_same_load
 from inglenook.engine.matcher import Matcher
 from inglenook.engine.preparer import Preparer, explain_bug
 from inglenook.engine.prompt import Prompt, PromptMaker
