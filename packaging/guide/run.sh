@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Train the built-in guide model again: corpus in, assets/guide.gguf and assets/guide.md out.
 #
-#   packaging/guide/run.sh                 about two and a half hours of training on two cores
-#   packaging/guide/run.sh --minutes 10    a quick trial; every option of recipe/train.py is taken
+#   packaging/guide/run.sh                 minutes on a data-centre GPU with some processors beside it
+#   packaging/guide/run.sh --minutes 600   hours without a GPU, in smaller batches:
+#                                          --n-question-tokens 4096 --n-talk-tokens 2048
 #   packaging/guide/run.sh --fresh         forget the training that was begun
 #
 # A run that was stopped goes on from its last checkpoint. Training has an environment of its own
@@ -53,7 +54,7 @@ make_environment
 cd "$here"
 export OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE=1
 nice -n 5 "$trainer" -m recipe.train --corpus corpus --work "$work" "${options[@]}"
-nice -n 5 "$trainer" -m recipe.recogniser --corpus corpus --work "$work"
+"$trainer" -m recipe.lean --corpus corpus --work "$work"
 "$trainer" -m recipe.convert --work "$work" --out "$root/assets/guide.gguf"
 "$trainer" -m recipe.reference --work "$work"
 "$app" -m recipe.verify --work "$work" --gguf "$root/assets/guide.gguf"

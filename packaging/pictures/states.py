@@ -379,6 +379,7 @@ def show_long(stage: Stage) -> None:
 
 def show_discover(stage: Stage) -> None:
     """The catalogue, with one download on its way."""
+    stage.app.forecasts.measure()
     stage.window.show_models()
     page = stage.models_page
     n_entries = len(stage.app.catalogue.entries)
@@ -436,6 +437,7 @@ def show_models_gated(stage: Stage) -> None:
 
 def search(stage: Stage, words: str) -> None:
     """Type words into the models page, and wait for what comes."""
+    stage.app.forecasts.measure()
     stage.window.show_models()
     page = stage.models_page
     n_entries = len(stage.app.catalogue.entries)

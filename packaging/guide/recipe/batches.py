@@ -1,7 +1,7 @@
 """Batches of similar length from the stream of conversations.
 
 Called by training. A pool of conversations is sorted by length and cut into batches of about
-`n_batch_tokens` tokens, which are then shuffled: little padding, and no order to learn.
+`n_tokens` tokens, which are then shuffled: little padding, and no order to learn.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from recipe.model import CONTEXT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from recipe.conversations import Generator
     from recipe.tokens import Encoder, Sequence
 
-POOL = 3072
+POOL_BATCHES = 6
+"""Batches whose sequences are sorted together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +85,20 @@ def make_batch(sequences: list[Sequence], topic_index: dict[str, int]) -> Batch:
 
 
 def stream_batches(
-    generator: Generator,
-    encoder: Encoder,
-    topic_index: dict[str, int],
-    n_batch_tokens: int,
-    context: int,
+    generator: Generator, encoder: Encoder, topic_index: dict[str, int], n_tokens: int
 ) -> Iterator[Batch]:
-    """Batches without end."""
+    """Batches of at most `n_tokens` without end; one long conversation can make a larger one."""
     rng: Random = generator.rng
     while True:
-        pool = [encoder.lay_out(generator.draw(), rng=rng) for _ in range(POOL)]
-        pool = sorted((s for s in pool if len(s.ids) <= context), key=lambda s: len(s.ids))
+        pool: list[Sequence] = []
+        missing = POOL_BATCHES * n_tokens
+        while missing > 0:
+            pool.append(encoder.lay_out(generator.draw(), rng=rng))
+            missing -= len(pool[-1].ids)
+        pool = sorted((s for s in pool if len(s.ids) <= CONTEXT), key=lambda s: len(s.ids))
         groups: list[list[Sequence]] = [[]]
         for sequence in pool:
-            if (len(groups[-1]) + 1) * len(sequence.ids) > n_batch_tokens and groups[-1]:
+            if (len(groups[-1]) + 1) * len(sequence.ids) > n_tokens and groups[-1]:
                 groups.append([])
             groups[-1].append(sequence)
         rng.shuffle(groups)

@@ -21,9 +21,6 @@ AIMS = {
     "blind": 0.70,
 }
 MAX_CONFIDENTLY_WRONG = 0.10
-RESUMED_STEP = 8202
-"""Step from which the shipped file was trained with much the same mix as today."""
-LAST_DROPOUT_STEP = 9312
 
 
 def write_table(figures: list[dict[str, Any]]) -> str:
@@ -94,10 +91,9 @@ It does not reason, does not know the world and does not compose answers of its 
 
 | | |
 | --- | --- |
-| architecture | Llama, {shape["n_layers"]} layers, width {shape["width"]}, {shape["n_heads"]} heads of {shape["head_size"]}, \
+| architecture | Llama, {shape["n_layers"]} layers, width {shape["width"]}, {shape["n_heads"]} heads of {shape["width"] // shape["n_heads"]}, \
 feed-forward {shape["feed_forward"]}, tied embeddings |
-| weights | {(facts["n_old"] + facts["n_recogniser"]) / 1e6:.2f} million learnt, \
-{facts["n_weights"] / 1e6:.2f} million with the noughts between the two parts; stored as Q8_0: {facts["n_bytes"] / 1e6:.2f} MB |
+| weights | {facts["n_weights"] / 1e6:.2f} million, stored as Q8_0: {facts["n_bytes"] / 1e6:.2f} MB |
 | tokenizer | byte-level BPE, {shape["n_tokens"]} tokens learnt from the corpus, and {facts["n_twins"]} \
 capital twins ("Delete", "DELETE") that share the weights of their small letters |
 | context | {shape["context"]} tokens; trained on conversations of up to 12 turns |
@@ -114,27 +110,22 @@ conversations of it without end: frames around phrasings ("could you tell me ...
 some put together, typos, capitals, abbreviations, near equals of words, words left out, one to twelve
 turns with changes of topic and follow-ups, off-topic questions, some of them put together from lists
 of everyday words, and noise that is answered by "I did not follow". Most phrasings are changed
-lightly; every few minutes all of them are gone through, and those that fail are drawn more often.
+lightly; now and then all of them are gone through, and those that fail are drawn more often.
 
-Training is on the CPU and begins with nothing but this corpus:
+Training begins with nothing but this corpus:
 
 1. A judge, a linear classifier over words and pieces of words, learns the phrasings in a minute.
    It then names the topic of questions that nobody wrote, pieced together from written ones; where
    it is unsure, "I did not follow" is taught: rather say so than guess.
 2. The embeddings learn to tell the topics by themselves, as the mean of a question's words. The
    first layer starts as that mean.
-3. A network of {facts["old_shape"]["n_layers"]} layers and width {facts["old_shape"]["width"]} learns follow-ups and the replies: {facts["step"]} steps, loss on the
-   replies alone, with Muon and AdamW. Two heads that name the topic help in training and are not in
-   the file. The weights are a running mean. Towards the end half of the conversations are taught to
-   their end, so that the replies are known by heart.
-4. A recogniser of first questions, the mean of a question's embeddings and one feed-forward layer,
-   learns the topics anew, from many times more questions than the network could be shown.
-   It is put in front of the network as a layer with columns of its own; both scores add up.
-
-The shipped file came of one such training that was stopped and resumed several times while the corpus
-and the settings still grew: for the first {RESUMED_STEP} steps of the third stage phrasings were changed
-more roughly and the capital twins were not there yet; up to step {LAST_DROPOUT_STEP} dropout was 0.1. `make guide`
-trains all stages with the settings of today.
+3. The network learns from two streams at once, {facts["step"]} steps and {facts["n_tokens"] / 1e6:.0f} million tokens: first questions, of
+   which only the opening of the reply is learnt, and talks of several turns, most of them taught to
+   their end, so that the replies are known by heart. The loss is on the replies alone, with Muon and
+   AdamW. Two heads that name the topic help in training and are not in the file. The weights are a
+   running mean.
+4. The score of the refusal's opening word is raised by {facts["lean"]:.0%}, as far as phrasings kept back for such
+   choices allow: its embedding is made longer.
 {note}
 ## Figures
 
@@ -145,8 +136,8 @@ The phrasings of these exams took no part in training, but for
 "frame", "typos", "follow-up" and "system prompt", which put known ones into new surroundings. Of the
 220 blind questions 26 stand in the corpus word for word ("thanks", "is it open source"), for everybody
 asks them so, and about thirty had been seen by a writer of the newest phrasings: their figure flatters. The frames that
-are put together were written by one who had seen the list of the untrained ones, and the settings were
-chosen with the totals of these exams in view.
+are put together were written by one who had seen the list of the untrained ones and which of them failed, and the
+settings were chosen with the totals of these exams in view.
 
 {write_table(figures)}
 

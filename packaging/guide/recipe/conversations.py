@@ -113,7 +113,7 @@ class Roughness:
 ROUGH = Roughness()
 """Far from what was written: the words themselves change."""
 LIGHT = Roughness(
-    swap=0.12, rate=0.3, drop=0.05, abbreviate=0.04, frame=0.45, second_frame=0.08, composed=0.6,
+    swap=0.12, rate=0.3, drop=0.05, abbreviate=0.04, frame=0.5, second_frame=0.08, composed=0.7,
     typos=0.42, case=0.25, punctuation=0.3,
 )  # fmt: skip
 """Near what was written: what surrounds the words, and slips in them."""

@@ -162,13 +162,13 @@ def check_file(path: Path) -> None:
 
 
 def main() -> None:
-    """Convert the best weights of a training."""
+    """Convert the weights of a training."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="1")
     options = parser.parse_args()
-    model, facts = load_weights(options.work / "joined.pt")
+    model, facts = load_weights(options.work / "final.pt")
     tokenizer_file = options.work / "tokenizer.json"
     write_gguf(model, tokenizer_file, options.work / "guide-f16.gguf", "F16", options.version)
     write_gguf(model, tokenizer_file, options.out, "Q8_0", options.version)

@@ -88,6 +88,24 @@ _CLOSINGS = (
     "just to be sure", "for once", "after all", "at all", "by any chance", "in general",
     "these days", "at the moment", "for a start", "on this thing",
 )  # fmt: skip
+_MUSING = (
+    "wondering", "brooding", "racking my brains", "scratching my head", "fretting", "asking around",
+    "losing sleep", "going back and forth", "thinking it over", "at a loss", "chewing on this",
+    "searching", "trying", "looking", "stuck on that", "arguing about it", "sitting here",
+)  # fmt: skip
+_WHILE = (
+    "all morning", "all week", "since lunch", "for ages", "for days", "since breakfast",
+    "the whole evening", "half the night", "for a good while", "since yesterday", "for hours now",
+    "the entire weekend", "on and off", "ever since i got up", "on the way to work",
+)  # fmt: skip
+_WANTED = (
+    "a tip", "a pointer", "a word from you", "some advice", "an answer", "some help", "a favour",
+    "your help", "a second", "some guidance", "an expert", "a clue", "a push", "a quick word",
+)  # fmt: skip
+_WANTING = (
+    "need", "i need", "could use", "i could use", "looking for", "hoping for", "wanted",
+    "i'd like", "in need of", "may i have", "can i get", "got time for",
+)  # fmt: skip
 _ASKING = (
     "friend", "sister", "brother", "mother", "father", "dad", "mum", "uncle", "aunt", "daughter",
     "wife", "husband", "neighbour", "teacher", "manager", "grandson", "cousin", "flatmate", "team",
@@ -97,6 +115,8 @@ _LINKS = (", ", ". ", ": ", " - ", " ", "; ", "... ", "! ")
 
 def compose_frame(rng: Random) -> str:
     """A frame that nobody wrote: a call, an excuse, one who asks and a closing, or some of them."""
+    if rng.random() < 0.25:
+        return _compose_aside(rng)
     before = [
         rng.choice(part)
         for part, chance in ((_CALLS, 0.3), (_EXCUSES, 0.35), (_ASKERS, 0.4))
@@ -106,6 +126,18 @@ def compose_frame(rng: Random) -> str:
     opening = "".join(part + rng.choice(_LINKS) for part in before)
     closing = rng.choice((", ", " ", ". ", " - ")) + after if after else ""
     return (opening + "{}" + closing).replace("{r}", rng.choice(_ASKING))
+
+
+def _compose_aside(rng: Random) -> str:
+    """What somebody has been doing, or needs, before the question or after it."""
+    if rng.random() < 0.5:
+        who = rng.choice(("been ", "i've been ", "i was ", "we've been ", "was ", "my {r} was "))
+        aside = who + rng.choice(_MUSING) + " " + rng.choice(_WHILE)
+    else:
+        aside = rng.choice(_WANTING) + " " + rng.choice(_WANTED)
+    aside = aside.replace("{r}", rng.choice(_ASKING))
+    link = rng.choice(_LINKS)
+    return aside + link + "{}" if rng.random() < 0.5 else "{}" + link + aside
 
 
 HELD_OUT = (

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+CONTEXT = 2048
 TWIN_LENGTH = 0.9
 """How long the embedding of a capital twin is beside that of its small letters."""
 
@@ -30,19 +31,12 @@ class Shape:
     rope_base: float = 10_000.0
     norm_eps: float = 1e-2
     """Large, so that the first norm keeps the lengths of embeddings: small words stay short."""
-    context: int = 2048
-    head_size: int = 0
-    """Numbers per attention head where they are not the width shared among the heads."""
+    context: int = CONTEXT
 
     @property
     def head_width(self) -> int:
         """Numbers per attention head."""
-        return self.head_size or self.width // self.n_heads
-
-    @property
-    def inner_width(self) -> int:
-        """Numbers of all attention heads together."""
-        return self.n_heads * self.head_width
+        return self.width // self.n_heads
 
 
 class Block(nn.Module):
@@ -53,8 +47,8 @@ class Block(nn.Module):
         self.n_heads = shape.n_heads
         self.dropout = dropout
         self.attn_norm = nn.RMSNorm(shape.width, eps=shape.norm_eps)
-        self.qkv = nn.Linear(shape.width, 3 * shape.inner_width, bias=False)
-        self.attn_out = nn.Linear(shape.inner_width, shape.width, bias=False)
+        self.qkv = nn.Linear(shape.width, 3 * shape.width, bias=False)
+        self.attn_out = nn.Linear(shape.width, shape.width, bias=False)
         self.ffn_norm = nn.RMSNorm(shape.width, eps=shape.norm_eps)
         self.gate_up = nn.Linear(shape.width, 2 * shape.feed_forward, bias=False)
         self.down = nn.Linear(shape.feed_forward, shape.width, bias=False)
@@ -63,8 +57,7 @@ class Block(nn.Module):
         """(batch, length, width) to the same."""
         batch, length, _ = x.shape
         qkv = self.qkv(self.attn_norm(x)).view(batch, length, 3, self.n_heads, -1)
-        # attention in F32: on a CPU its backward pass is several times faster than in BF16
-        q, k, v = (part.transpose(1, 2) for part in qkv.float().unbind(2))
+        q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         mixed = self.attn_out(mixed.transpose(1, 2).flatten(2))
@@ -76,14 +69,14 @@ class Block(nn.Module):
     def forward_ends(self, x: Tensor, cos: Tensor, sin: Tensor, ends: Tensor) -> Tensor:
         """The same at one place of each row alone: (batch, length, width) to (batch, width)."""
         batch, length, _ = x.shape
-        inner = self.attn_out.in_features
-        rows = torch.arange(batch)
+        width = self.attn_out.in_features
+        rows = torch.arange(batch, device=x.device)
         normed = self.attn_norm(x)
-        q = functional.linear(normed[rows, ends], self.qkv.weight[:inner])
-        kv = functional.linear(normed, self.qkv.weight[inner:])
+        q = functional.linear(normed[rows, ends], self.qkv.weight[:width])
+        kv = functional.linear(normed, self.qkv.weight[width:])
         k, v = kv.view(batch, length, 2, self.n_heads, -1).transpose(1, 3).unbind(2)
         q = rotate(q.view(batch, self.n_heads, 1, -1), cos[ends, None, None], sin[ends, None, None])
-        mask = torch.arange(length) <= ends[:, None, None, None]
+        mask = torch.arange(length, device=x.device) <= ends[:, None, None, None]
         mixed = functional.scaled_dot_product_attention(q, rotate(k, cos, sin), v, attn_mask=mask)
         mixed = self.attn_out(mixed.flatten(1))
         x = x[rows, ends] + functional.dropout(mixed, self.dropout, self.training)

@@ -15,10 +15,13 @@ from torch import Tensor
 from recipe.conversations import NOT_FOLLOWED, OFF_TOPIC
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from recipe.corpus import Corpus
     from recipe.model import Llama
     from recipe.tokens import Encoder
 
+N_JUDGED = 256
 OPENING = 7
 """Tokens generated; replies of different topics differ within them or are told apart later."""
 
@@ -67,37 +70,36 @@ def open_replies(
     model: Llama, prompts: list[list[int]], n_tokens: int
 ) -> tuple[list[list[int]], Tensor]:
     """Greedy openings for all prompts at once, and the head's topic for each."""
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
-    ids = torch.zeros((len(prompts), int(lengths.max()) + n_tokens), dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, : len(prompt)] = torch.tensor(prompt)
-    rows = torch.arange(len(prompts))
+    device = model.embedding.weight.device
+    longest = max(len(prompt) for prompt in prompts)
+    padded = [prompt + [0] * (longest + n_tokens - len(prompt)) for prompt in prompts]
+    ids = torch.tensor(padded, device=device)
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
+    rows = torch.arange(len(prompts), device=device)
     topics = torch.zeros(len(prompts), dtype=torch.long)
     for step in range(n_tokens):
-        hidden = model(ids[:, : int(lengths.max()) + step])[rows, lengths + step - 1]
+        hidden = model(ids[:, : longest + step])[rows, lengths + step - 1]
         if step == 0:
             topics = model.topic_head(hidden).argmax(-1)
         ids[rows, lengths + step] = model.score_tokens(hidden).argmax(-1)
-    return [ids[r, lengths[r] : lengths[r] + n_tokens].tolist() for r in rows], topics
+    found = ids.tolist()
+    return [found[r][len(p) : len(p) + n_tokens] for r, p in enumerate(prompts)], topics
 
 
 @torch.no_grad()
-def judge_all(
-    model: Llama, encoder: Encoder, asks: list[str], topics: list[str], topic_ids: list[str]
-) -> list[float]:
-    """How sure the topic head is of each question's topic, asked without any earlier turn."""
+def judge_all(model: Llama, prompts: Sequence[tuple[list[int], int]]) -> list[float]:
+    """How sure the topic head is of the right topic at the end of each (prompt, topic)."""
     model.eval()
-    index = {topic: at for at, topic in enumerate(topic_ids)}
-    prompts = [encoder.lay_out_prompt(None, [], ask) for ask in asks]
-    chances = [0.0] * len(asks)
-    order = sorted(range(len(asks)), key=lambda at: len(prompts[at]))
-    for begin in range(0, len(order), 64):
-        part = order[begin : begin + 64]
-        length = len(prompts[part[-1]])
-        ids = torch.tensor([prompts[at] + [0] * (length - len(prompts[at])) for at in part])
-        ends = torch.tensor([len(prompts[at]) - 1 for at in part])
-        hidden = model(ids, ends)
-        wanted = torch.tensor([index[topics[at]] for at in part])
+    device = model.embedding.weight.device
+    chances = [0.0] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda at: len(prompts[at][0]))
+    for begin in range(0, len(order), N_JUDGED):
+        part = order[begin : begin + N_JUDGED]
+        length = len(prompts[part[-1]][0])
+        padded = [prompts[at][0] + [0] * (length - len(prompts[at][0])) for at in part]
+        ends = torch.tensor([len(prompts[at][0]) - 1 for at in part], device=device)
+        hidden = model(torch.tensor(padded, device=device), ends)
+        wanted = torch.tensor([prompts[at][1] for at in part], device=device)
         found = model.topic_head(hidden).softmax(-1).gather(1, wanted[:, None])[:, 0]
         for at, chance in zip(part, found.tolist(), strict=True):
             chances[at] = chance

@@ -51,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     corpus = read_corpus(options.corpus)
     encoder = Encoder.load(options.work / "tokenizer.json")
-    model, _ = load_weights(options.work / "joined.pt")
+    model, _ = load_weights(options.work / "final.pt")
     model.embedding = torch.nn.Embedding.from_pretrained(spread_embeddings(model, encoder.small_of))
     model.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
     generator = Generator(corpus, split_corpus(corpus), Random("reference"))

@@ -1,7 +1,7 @@
-"""Training: `python -m recipe.train --minutes 45`. Resumes where it was stopped.
+"""Training: `python -m recipe.train --minutes 6`. Resumes where it was stopped.
 
-Run by `run.sh`. Writes the tokenizer, the newest state (to resume from) and the best weights by
-held-out phrasings to the work folder.
+Run by `run.sh`. Writes the tokenizer, the newest state (to resume from) and the averaged weights to
+the work folder.
 """
 
 from __future__ import annotations
@@ -19,54 +19,54 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recipe.batches import Batch, stream_batches
-from recipe.conversations import LIGHT, Generator, Mix, roughen
 from recipe.corpus import Corpus, find_faults, find_opening_word, read_corpus
-from recipe.model import Llama, Shape
+from recipe.model import TWIN_LENGTH, Llama, Shape
 from recipe.muon import Muon
 from recipe.probe import judge_all, probe
 from recipe.split import Split, place_of, split_corpus
+from recipe.stream import Stream, count_workers
 from recipe.teacher import Teacher
 from recipe.tokens import Encoder, add_cases, add_words, save_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from recipe.batches import Batch
 SEED = 20_260
 N_PROBED = 300
 """Questions asked at each probe, the same each time."""
-WARM = Mix(multi_turn=0.0, long=0.0, cut=1.0)
-MOST = Mix(multi_turn=0.02, long=0.0, cut=0.98)
-"""Short: most of what is hard is to tell the topics apart, and long conversations are slow."""
-LAST = Mix(cut=0.5)
-LAST_SHARE = 0.2
-"""At last more follow-ups, and whole replies, so that they are known by heart to their end."""
 WARM_RATE = 8e-3
 WARM_SCALE = 0.05
 """Standard deviation of the embeddings after the warm-up; their directions are what was learnt."""
+QUESTIONS, TALKS = 0, 1
+"""The kinds of batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is asked for; the defaults are what the shipped file was trained with."""
 
-    minutes: float = 126.0
-    n_batch_tokens: int = 2048
+    minutes: float = 5.4
+    device: str = "auto"
+    n_workers: int = 0
+    """Processes that make batches; 0: as many as there are processors but one."""
+    n_question_tokens: int = 16_384
+    n_talk_tokens: int = 8_192
+    begin: str = ""
+    """A file of weights to go on from, say after a small change of the corpus; no warm-up then."""
     n_vocabulary: int = 4096
-    width: int = 192
-    n_layers: int = 3
+    width: int = 384
+    n_layers: int = 2
     n_heads: int = 4
-    feed_forward: int = 512
-    dropout: float = 0.0
+    feed_forward: int = 1280
+    dropout: float = 0.1
     peak_rate: float = 2.5e-3
     weight_decay: float = 0.1
     head_weight: float = 0.5
     bag_weight: float = 0.5
-    warm_steps: int = 3000
-    ema: float = 0.995
-    probe_minutes: float = 10.0
-    sweep_minutes: float = 8.0
-    n_threads: int = 2
+    talk_weight: float = 0.5
+    warm_steps: int = 400
+    ema: float = 0.998
+    sweep_minutes: float = 0.4
+    """Between two probes, at which what is not known yet is found out too."""
 
 
 class Averaged:
@@ -82,8 +82,8 @@ class Averaged:
         """Move towards the newest weights."""
         self.steps += 1
         keep = min(self.decay, self.steps / (self.steps + 10))
-        for name, value in model.named_parameters():
-            self.weights[name].lerp_(value, 1 - keep)
+        named = list(model.named_parameters())
+        torch._foreach_lerp_([self.weights[n] for n, _ in named], [v for _, v in named], 1 - keep)
 
     @torch.no_grad()
     def swap(self, model: Llama) -> None:
@@ -101,64 +101,54 @@ class Training:
         self.corpus, self.work, self.plan = corpus, work, plan
         self.split = split_corpus(corpus)
         self.topic_ids = corpus.answer_ids()
+        self.device = choose_device(plan.device)
+        # cuDNN's attention makes a plan for each new length, which takes far longer than to use it
+        torch.backends.cuda.enable_cudnn_sdp(enabled=False)
         self.encoder = prepare_tokenizer(corpus, self.split, work, plan.n_vocabulary)
+        self.twins = torch.tensor(self.encoder.small_of[self.encoder.size :], device=self.device)
         torch.manual_seed(SEED)
         shape = Shape(
             self.encoder.size, len(self.topic_ids), plan.width, plan.n_layers, plan.n_heads,
             plan.feed_forward,
         )  # fmt: skip
-        self.model = Llama(shape, plan.dropout)
+        self.model = Llama(shape, plan.dropout).to(self.device)
+        if plan.begin:
+            self.model.load_state_dict(load_weights(Path(plan.begin))[0].state_dict())
         self.mean = Averaged(self.model, plan.ema)
         self.optimiser = Optimisers(self.model, plan)
         self.step, self.n_tokens, self.spent_s, self.best = 0, 0, 0.0, -1.0
         questions = [(ask, t) for t, asks in self.split.choose.items() for ask in asks]
         self.questions = sorted(questions, key=lambda q: place_of("probe", *q))[:N_PROBED]
 
-    def run(self) -> None:
+    def run(self, stream: Stream) -> None:
         """Train until the minutes are spent."""
-        teacher = prepare_teacher(self.corpus, self.split, self.work, self.topic_ids)
-        rng = Random(SEED + self.step)
-        generator = Generator(self.corpus, self.split, rng, MOST, teacher)
-        topic_index = {topic: index for index, topic in enumerate(self.topic_ids)}
-        batches = stream_batches(
-            generator, self.encoder, topic_index, self.plan.n_batch_tokens, self.model.shape.context
-        )
-        if self.step == 0:
-            generator.mix = WARM
-            self.warm_up(batches)
-            generator.mix = MOST
-        limit_s, swept_s = self.plan.minutes * 60, self.spent_s
-        probed_s, told_s = self.spent_s, self.spent_s
+        if self.step == 0 and not self.plan.begin:
+            self.warm_up(stream)
+        begin, swept_s = time.monotonic() - self.spent_s, self.spent_s
         self.model.train()
-        while self.spent_s < limit_s:
+        while self.spent_s < self.plan.minutes * 60:
+            losses = self.learn(
+                stream.draw(QUESTIONS), stream.draw(TALKS), self.spent_s / (self.plan.minutes * 60)
+            )
+            self.spent_s = time.monotonic() - begin
             if self.spent_s - swept_s > self.plan.sweep_minutes * 60:
-                self.favour_unknown(generator)
                 swept_s = self.spent_s
-            begin = time.monotonic()
-            if self.spent_s > (1 - LAST_SHARE) * limit_s:
-                generator.mix = LAST
-            losses = self.learn(next(batches), self.spent_s / limit_s)
-            self.spent_s += time.monotonic() - begin
-            if self.spent_s - told_s > 20:
-                self.tell(*losses)
-                told_s = self.spent_s
-            if self.spent_s - probed_s > self.plan.probe_minutes * 60:
+                self.tell(losses, stream.n_made)
+                self.judge_known(stream)
                 self.keep()
-                probed_s = self.spent_s
         self.keep()
 
-    def warm_up(self, batches: Iterator[Batch]) -> None:
+    def warm_up(self, stream: Stream) -> None:
         """Let the embeddings learn the topics by themselves first: far cheaper a question."""
         heads = [self.model.embedding.weight, *self.model.bag_head.parameters()]
         optimiser = torch.optim.AdamW(heads, lr=WARM_RATE, betas=(0.9, 0.98), weight_decay=0.02)
         for step in range(self.plan.warm_steps):
             optimiser.param_groups[0]["lr"] = WARM_RATE * (1 - step / self.plan.warm_steps)
-            loss = compute_bag_loss(self.model, next(batches))
+            loss = compute_bag_loss(self.model, stream.draw(QUESTIONS))
             loss.backward()
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
-            if step % 100 == 99:
-                print(f"warm-up {step + 1}: bag loss {loss.item():.3f}", flush=True)
+        print(f"warmed up: bag loss {loss.item():.3f}", flush=True)
         with torch.no_grad():
             table = self.model.embedding.weight
             table.mul_(WARM_SCALE / table.std())
@@ -166,53 +156,50 @@ class Training:
             self.model.begin_as_mean()
         self.mean = Averaged(self.model, self.plan.ema)
 
-    def learn(self, batch: Batch, progress: float) -> tuple[float, float, float]:
-        """One step; returns the losses of the words, the topics and the bags."""
+    def learn(self, questions: Batch, talks: Batch, progress: float) -> tuple[Tensor, ...]:
+        """One step; returns the losses of the openings, the topics, the bags and the talks."""
         rate = self.plan.peak_rate * min(1.0, self.step / 100) * max(0.01, 1 - progress)
-        words, topics = compute_losses(self.model, batch)
-        loss = words + self.plan.head_weight * topics
-        bags = compute_bag_loss(self.model, batch)
-        loss = loss + self.plan.bag_weight * bags
+        is_gpu = self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=is_gpu):
+            words, topics = compute_losses(self.model, questions, self.twins)
+            bags = compute_bag_loss(self.model, questions)
+            said, told = compute_losses(self.model, talks, self.twins)
+        loss = words + self.plan.head_weight * topics + self.plan.bag_weight * bags
+        loss = loss + self.plan.talk_weight * (said + self.plan.head_weight * told)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step(rate)
         self.mean.update(self.model)
         self.step += 1
-        self.n_tokens += batch.n_tokens
-        return words.item(), topics.item(), bags.item()
+        self.n_tokens += questions.n_tokens + talks.n_tokens
+        return words, topics, bags, said
 
-    def favour_unknown(self, generator: Generator) -> None:
-        """Go through all phrasings, lightly roughened, and draw those that fail more often."""
+    def judge_known(self, stream: Stream) -> None:
+        """Have phrasings that are not told yet drawn more often, all of them lightly roughened."""
+        prompts = stream.take_roughened()
+        if prompts is None:
+            return
         self.mean.swap(self.model)
-        told = []
-        for pool, is_off_topic in ((generator.known, False), (generator.off_topic, True)):
-            asks = [
-                roughen(ask, generator.rng, LIGHT, is_off_topic=is_off_topic)
-                for ask, _ in pool.phrasings
-            ]
-            topics = [self.corpus.answer_of(topic) for _, topic in pool.phrasings]
-            chances = judge_all(self.model, self.encoder, asks, topics, self.topic_ids)
-            pool.favour(chances)
-            told.append(sum(chance > 0.5 for chance in chances) / max(1, len(chances)))
+        chances = judge_all(self.model, prompts)
         self.mean.swap(self.model)
-        print(f"  known phrasings: {told[0]:.3f} told, off topic {told[1]:.3f}", flush=True)
+        stream.favour(chances)
+        known = sum(chance > 0.5 for chance in chances) / max(1, len(chances))
+        print(f"  known phrasings: {known:.3f} told", flush=True)
 
-    def tell(self, loss: float, head_loss: float, bag_loss: float) -> None:
+    def tell(self, losses: tuple[Tensor, ...], n_made: list[int]) -> None:
         """One line of progress."""
         left = self.plan.minutes - self.spent_s / 60
         speed = self.n_tokens / max(1e-9, self.spent_s)
+        parts = zip(("openings", "topics", "bags", "talks"), losses, strict=True)
+        told = "  ".join(f"{name} {loss.item():.3f}" for name, loss in parts)
         print(
-            f"step {self.step:6d}  {self.n_tokens / 1e6:6.2f}M tokens  {speed:6.0f} tok/s  "
-            f"loss {loss:.3f}  topic loss {head_loss:.3f}  bag loss {bag_loss:.3f}  "
-            f"{left:5.1f} min left",
+            f"step {self.step:6d}  {self.n_tokens / 1e6:7.2f}M tokens  {speed:7.0f} tok/s  "
+            f"{n_made[0]} and {n_made[1]} batches made  loss: {told}  {left:5.1f} min left",
             flush=True,
         )
 
     def keep(self) -> None:
-        """Measure the averaged weights, save the state, and the weights if they are the best.
-
-        In the last stage the newest are: what it teaches, the ends of replies, is not measured.
-        """
+        """Measure the averaged weights, and save them and the state."""
         self.mean.swap(self.model)
         score = probe(self.model, self.encoder, self.corpus, self.questions, self.topic_ids)
         print(
@@ -220,10 +207,9 @@ class Training:
             f"{score.confidently_wrong:.3f} confidently wrong",
             flush=True,
         )
-        is_last = self.spent_s > (1 - LAST_SHARE) * self.plan.minutes * 60
-        if is_last or score.right >= self.best:
-            self.best = max(self.best, score.right)
-            save_weights(self.model, self.work / "best.pt", asdict(score) | {"step": self.step})
+        self.best = max(self.best, score.right)
+        facts = asdict(score) | {"step": self.step, "n_tokens": self.n_tokens}
+        save_weights(self.model, self.work / "best.pt", facts)
         self.mean.swap(self.model)
         state = {
             "plan": asdict(self.plan), "model": self.model.state_dict(), "mean": self.mean.weights,
@@ -239,7 +225,7 @@ class Training:
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)
-        free = {"minutes", "probe_minutes", "sweep_minutes", "n_threads"}
+        free = {"minutes", "sweep_minutes", "n_workers", "device", "begin"}
         if any(state["plan"].get(k) != v for k, v in asdict(self.plan).items() if k not in free):
             print("the saved state is of another plan: starting afresh")
             return
@@ -251,16 +237,28 @@ class Training:
         print(f"resumed at step {self.step}, {self.spent_s / 60:.1f} min spent")
 
 
-def compute_losses(model: Llama, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Mean loss of the taught tokens, and of the topic at each decision."""
+def choose_device(name: str) -> torch.device:
+    """The device that is named; `auto` is a GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def compute_losses(model: Llama, batch: Batch, twins: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean loss of the taught tokens, and of the topic at each decision.
+
+    `twins` are the small letters of all capital twins: as the file has it, those are choices too.
+    """
     hidden = model(batch.ids, batch.ends)
     if batch.ends is None:
         hidden = hidden.flatten(0, 1)
         taught, decided = hidden[batch.taught_at], hidden[batch.decided_at]
     else:
         taught = decided = hidden
-    scores = model.score_tokens(taught)
-    each = functional.cross_entropy(scores.float(), batch.targets, reduction="none")
+    table = model.embedding.weight
+    table = torch.cat((table, TWIN_LENGTH * table.index_select(0, twins)))
+    scores = functional.linear(taught, table).float()
+    each = functional.cross_entropy(scores, batch.targets, reduction="none")
     words = (each * batch.weights).sum() / batch.weights.sum()
     topics = functional.cross_entropy(
         model.topic_head(decided).float(), batch.topics, label_smoothing=0.05
@@ -334,7 +332,7 @@ def prepare_teacher(corpus: Corpus, split: Split, work: Path, topic_ids: list[st
 
 def save_weights(model: Llama, path: Path, facts: dict[str, Any]) -> None:
     """Weights with the shape they need and the figures they reached."""
-    weights = {name: value.detach().clone() for name, value in model.named_parameters()}
+    weights = {name: value.detach().cpu() for name, value in model.named_parameters()}
     write_whole({"shape": asdict(model.shape), "weights": weights, "facts": facts}, path)
 
 
@@ -367,7 +365,6 @@ def parse_plan() -> tuple[Plan, Path, Path]:
 def main() -> None:
     """Check the corpus, then train."""
     plan, corpus_folder, work = parse_plan()
-    torch.set_num_threads(plan.n_threads)
     corpus = read_corpus(corpus_folder)
     faults = find_faults(corpus)
     if faults:
@@ -379,8 +376,14 @@ def main() -> None:
     print(f"{len(corpus.topics)} topics, {n_asks} phrasings, {n_weights / 1e6:.2f}M weights, "
           f"{math.ceil(plan.minutes)} min")  # fmt: skip
     (work / "plan.json").write_text(json.dumps(asdict(plan), indent=1))
+    prepare_teacher(corpus, training.split, work, training.topic_ids)
+    stream = Stream(
+        (corpus_folder, work), (plan.n_question_tokens, plan.n_talk_tokens),
+        plan.n_workers or count_workers(), SEED, training.device,
+    )  # fmt: skip
     training.resume()
-    training.run()
+    training.run(stream)
+    stream.close()
 
 
 if __name__ == "__main__":
