@@ -1,6 +1,7 @@
 """What scripts may lean on: the commands of the installed program, what they print and return."""
 
 import json
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -237,13 +238,16 @@ def test_import_list_use_and_forget(program: Program, tiny: Path) -> None:
 
 
 def test_a_model_is_shown_verified_and_found_again(program: Program, tiny: Path) -> None:
-    imported = program.run("import", str(tiny), "--json").read_json()
+    mine = program.home / "mine" / "tiny.gguf"
+    mine.parent.mkdir(parents=True)
+    shutil.copy(tiny, mine)
+    imported = program.run("import", str(mine), "--json").read_json()
     assert program.run("show", "tiny", "--json").read_json()["general.architecture"] == "llama"
     assert "general.architecture" in program.run("show", "tiny").out
     assert program.run("verify", "tiny", "--json").read_json()["outcome"] == "remembered"
     moved = program.home / "models" / "moved.gguf"
     moved.parent.mkdir(parents=True, exist_ok=True)
-    tiny.rename(moved)
+    mine.rename(moved)
     assert program.run("verify", "tiny", "--json").read_json()["outcome"] == "intact"
     (_, listed) = program.run("list", "--json").read_json()
     assert (listed["id"], listed["path"]) == (imported["id"], str(moved))
