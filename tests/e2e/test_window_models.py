@@ -23,7 +23,8 @@ FILE = "newcomers-guide-Q8_0.gguf"
 QUESTION = "how do I add a bigger model?"
 MODELS = (60, 713)
 """The sidebar's entry, in a window of the size that it first has."""
-PAGE = Area(274, 4, 890, 780)
+PAGE = Area(274, 60, 890, 724)
+"""What it lists, without the field above, whose caret blinks."""
 RESULT = Area(1030, 165, 140, 50)
 """The end of the first result, where nothing of the catalogue stands above it."""
 VERDICT = Area(900, 165, 150, 30)
