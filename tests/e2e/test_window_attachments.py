@@ -40,7 +40,7 @@ def test_a_file_is_chosen_sent_and_opened(
     path.write_text(TEXT)
     with desktop.open(window_program) as window, open_stored(window_program.database) as stored:
         window.wait_for_lamp(LIGHT.moss)
-        empty = window.wait_until_still(COMPOSER)
+        empty = window.wait_until_still(COMPOSER, quiet_s=0.2)  # Its caret blinks.
         desktop.press("ctrl+o")
         find_dialog(desktop, window, "^Attach text files$")
         desktop.type(str(path))

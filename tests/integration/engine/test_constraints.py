@@ -3,6 +3,7 @@
 import json
 import random
 from array import array
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,7 +124,7 @@ class _Bare(Constrainer):
 
     def __init__(self) -> None:
         self._table = TokenTable.__new__(TokenTable)
-        self._programs = {}  # type: ignore[assignment]
+        self._programs = OrderedDict()
 
 
 def test_the_end_of_the_grammar_is_the_end_of_the_reply(
