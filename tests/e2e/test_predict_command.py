@@ -8,34 +8,13 @@ import pytest
 from inglenook.engine.sample_gguf import SampleShape, make_sample
 from support.loopback_hub import LoopbackHub
 from support.program import Program
-
-RATES = {
-    "key": "",
-    "at": 0.0,
-    "rates": {
-        "base_bytes": 32_000_000,
-        "devices": [
-            {
-                "name": "CPU",
-                "description": "",
-                "kind": "cpu",
-                "kinds": {"Q8_0": {"bytes_per_s": 2e10, "ops_per_s": 1e11}},
-                "layer_s": 2e-5,
-                "token_s": 2e-5,
-                "look_ops_per_s": 8e9,
-                "read_look_ops_per_s": 4e10,
-            }
-        ],
-    },
-}
+from support.rates import write_rates
 
 
 @pytest.fixture
 def measured(program: Program) -> Program:
     """A profile whose machine was measured."""
-    folder = program.home / "cache" / "forecasts"
-    folder.mkdir(parents=True)
-    (folder / "rates.json").write_text(json.dumps(RATES))
+    write_rates(program.home)
     return program
 
 

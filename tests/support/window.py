@@ -19,6 +19,7 @@ from inglenook.gui.application import WindowSession, make_application
 from inglenook.gui.window import MainWindow
 from inglenook.store.records import Message
 from support.fake_engine import FakeEngine, Reply
+from support.rates import write_rates
 
 WAIT_MS = 10_000
 
@@ -92,6 +93,7 @@ def open_window(
         return engine
 
     make_application()
+    write_rates(home)
     with patch("inglenook.app._make_engine", make_engine):
         app = open_app(home, is_window=True)
     session = WindowSession(app)

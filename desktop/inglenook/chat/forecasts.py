@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import psutil
@@ -39,7 +39,6 @@ from inglenook.engine.protocol import (
     Loaded,
     LoadOptions,
     Prefill,
-    Restart,
     Text,
 )
 from inglenook.engine.seam import Engine
@@ -88,6 +87,14 @@ class _Live:
     prediction: Prediction
 
 
+class MeasuringEngine(Engine, Protocol):
+    """An engine that can be closed in the middle of its work."""
+
+    def close(self, *, at_once: bool = False) -> None:
+        """End the host; `at_once` without a wait for what it does."""
+        ...
+
+
 class Forecasts:
     """Predictions for this machine. Thread-safe."""
 
@@ -98,7 +105,7 @@ class Forecasts:
         settings: Readable,
         folder: Path,
         shapes: Callable[[], RemoteShapes],
-        make_engine: Callable[[Callable[[Event], None]], Engine] = ChildEngine,
+        make_engine: Callable[[Callable[[Event], None]], MeasuringEngine] = ChildEngine,
     ) -> None:
         self._hub = hub
         self._engine = engine
@@ -114,7 +121,7 @@ class Forecasts:
         self._shapes: dict[tuple[object, ...], ModelShape | None] = {}
         self._live: _Live | None = None
         self._running: dict[str, bool] = {}
-        self._gauging: Engine | None = None
+        self._gauging: tuple[MeasuringEngine, queue.SimpleQueue[Event]] | None = None
         self._is_closed = False
         self._jobs: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="forecasts", daemon=True)
@@ -129,7 +136,9 @@ class Forecasts:
         with self._lock:
             self._is_closed, gauging = True, self._gauging
         if gauging is not None:
-            gauging.submit(Restart())  # Nothing in it is worth a wait: it is ended at once.
+            engine, events = gauging
+            engine.close(at_once=True)
+            events.put(Gauged(message="Inglenook is closing."))
         with self._measuring:
             pass
         self._jobs.put(None)
@@ -194,7 +203,7 @@ class Forecasts:
             with self._lock:
                 if self._is_closed:
                     raise EngineError("Inglenook is closing.", code="not_measured")
-                self._gauging = engine
+                self._gauging = engine, events
             engine.submit(Gauge(folder=str(self._folder)))
             while True:
                 match events.get(timeout=_MEASURE_LIMIT_S):

@@ -124,14 +124,19 @@ class ChildEngine:
             self._outbox.append(command)
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Cancel all, unload, end the child; idempotent, within three seconds."""
+    def close(self, *, at_once: bool = False) -> None:
+        """Cancel all, unload, end the child; idempotent, within three seconds.
+
+        `at_once` ends the child without a wait: nothing in it is worth keeping.
+        """
         with self._changed:
             was_closed, self._is_closed = self._is_closed, True
             if not was_closed:
                 self._outbox.append(Shutdown())
             self._changed.notify_all()
-            threads = list(self._threads)
+            threads, child = list(self._threads), self._child
+        if at_once and child is not None:
+            child.kill("closed")
         self._end_child()
         for thread in threads:
             if thread is not threading.current_thread():

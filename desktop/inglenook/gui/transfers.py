@@ -33,7 +33,7 @@ class Transfers(QObject):
         self._tasks = tasks
         self._ids: dict[str, str] = {}
         self._starting: set[str] = set()
-        self._is_asking = False
+        self._is_asking = self._asks_again = False
         self.states: tuple[DownloadState, ...] = ()
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_MS)
@@ -104,7 +104,8 @@ class Transfers(QObject):
         return sum(1 for state in self.states if state.phase not in {"done", "cancelled"})
 
     def refresh(self) -> None:
-        """Ask for the states; never twice at a time."""
+        """Ask for the states; never twice at a time, and once more for what came meanwhile."""
+        self._asks_again = self._is_asking
         if self._is_asking:
             return
         self._is_asking = True
@@ -124,10 +125,14 @@ class Transfers(QObject):
         if states != self.states:
             self.states = states
         self.changed.emit()
+        if self._asks_again:
+            self.refresh()
 
     def _on_failed(self, error: UserError) -> None:
         del error
         self._is_asking = False
+        if self._asks_again:
+            self.refresh()
 
     def _do(self, work: Callable[[], object]) -> None:
         self._tasks.run(work, lambda _: self.refresh(), owner=self)

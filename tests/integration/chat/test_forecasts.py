@@ -25,7 +25,6 @@ from inglenook.engine.protocol import (
     Generate,
     Load,
     PromptMessage,
-    Restart,
 )
 from inglenook.engine.seam import EngineState
 from support.tiny_gguf import write_tiny_gguf
@@ -68,10 +67,9 @@ class Scripted:
         if isinstance(command, Gauge):
             for answer in self._answers:
                 self._publish(answer)
-        if isinstance(command, Restart):
-            self._publish(EngineDied(cause="restarted", exit_status=-9))
 
-    def close(self) -> None:
+    def close(self, *, at_once: bool = False) -> None:
+        del at_once
         self.is_closed = True
 
 
