@@ -79,8 +79,10 @@ class FileRow(QWidget):
         if offer.fit is not None:
             self.pill = make_fit_pill(theme, offer.fit, self.tr)
             self._row.addWidget(self.pill)
+        self._recommended: Pill | None = None
         if offer.is_recommended:
-            self._row.addWidget(Pill(theme, self.tr("recommended"), "accent"))
+            self._recommended = Pill(theme, self.tr("recommended"), "accent")
+            self._row.addWidget(self._recommended)
         self._row.addStretch(1)
         self._done = Pill(theme, self.tr("installed"), "good")
         self._use = make_button(self.tr("Use"))
@@ -108,6 +110,8 @@ class FileRow(QWidget):
             self._show_transfer(state)
         elif self._transfer is not None:
             self._transfer.hide()
+            if self._recommended is not None:
+                self._recommended.show()
         self._done.setVisible(is_installed)
         self._use.setVisible(is_installed)
         self._button.setVisible(self.offer.can_be_had and not is_installed and not is_moving)
@@ -128,6 +132,8 @@ class FileRow(QWidget):
             self._row.addWidget(self._transfer)
         self._transfer.show_state(state)
         self._transfer.show()
+        if self._recommended is not None:
+            self._recommended.hide()  # It was taken; its room is the progress's now.
 
     def _make_download_button(self) -> QPushButton:
         offer = self.offer

@@ -91,7 +91,9 @@ class InstalledCard(QFrame):
         row.setContentsMargins(0, 4, 0, 0)
         row.setSpacing(8)
         is_builtin = model.origin == "builtin"
-        path = ElidedLabel(format_path(model.path), "small")
+        # Where the program keeps its own model is nobody's concern.
+        shown = "" if model.origin == "builtin" else format_path(model.path)
+        path = ElidedLabel(shown, "small")
         path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         path.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         row.addWidget(path, 1)
