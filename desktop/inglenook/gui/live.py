@@ -7,6 +7,7 @@ conversation is opened again, what arrived meanwhile is taken from here.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 from PySide6.QtCore import QObject, Signal
@@ -15,6 +16,9 @@ from inglenook.chat.events import MessageFinished, MessageStarted, ReplyWaits
 from inglenook.engine.protocol import Failed, Finished, Meter, Prefill
 from inglenook.gui.bridge import Bridge
 from inglenook.store.records import Message
+
+_KEPT_ENDS: Final = 32
+"""So many finished records are kept: what was read of a reply before its end is shown after it."""
 
 
 @dataclass(slots=True)
@@ -79,6 +83,8 @@ class LiveRuns(QObject):
     def __init__(self, bridge: Bridge, parent: QObject) -> None:
         super().__init__(parent)
         self._runs: dict[str, LiveRun] = {}
+        self._ended: dict[str, Message] = {}
+        """The records of the replies that ended last, oldest first."""
         self._sets: dict[str, DraftSet] = {}
         bridge.happened.connect(self._on_event)
         bridge.text_arrived.connect(self._on_text)
@@ -122,21 +128,31 @@ class LiveRuns(QObject):
         return frozenset(run.conversation_id for run in self._runs.values())
 
     def merge(self, messages: Sequence[Message]) -> tuple[Message, ...]:
-        """Put the newest text of live replies into messages that were read from the store."""
-        return tuple(
-            msgspec.structs.replace(
+        """Put the newest text of live replies into messages that were read from the store.
+
+        A reply that has ended since they were read is given as it ended.
+        """
+        return tuple(map(self._renew, messages))
+
+    def _renew(self, message: Message) -> Message:
+        if (run := self._runs.get(message.id)) is not None:
+            return msgspec.structs.replace(
                 message, content=run.text(), reasoning=run.reasoning(), status="streaming"
             )
-            if (run := self._runs.get(message.id)) is not None
-            else message
-            for message in messages
-        )
+        return self._ended.get(message.id, message) if message.status == "streaming" else message
+
+    def _keep_end(self, message: Message) -> None:
+        self._ended.pop(message.id, None)
+        self._ended[message.id] = message
+        if len(self._ended) > _KEPT_ENDS:
+            del self._ended[next(iter(self._ended))]
 
     def _on_event(self, event: object) -> None:
         match event:
             case MessageStarted():
                 for reply in event.replies:
                     self._runs[reply.id] = LiveRun(reply)
+                    self._ended.pop(reply.id, None)
                 self._note_drafts(event)
                 self.started.emit(event)
                 self.changed.emit()
@@ -146,6 +162,7 @@ class LiveRuns(QObject):
                     self.waiting.emit(run)
             case MessageFinished():
                 self._runs.pop(event.message.id, None)
+                self._keep_end(event.message)
                 self.finished.emit(event.message)
                 self.changed.emit()
             case _:

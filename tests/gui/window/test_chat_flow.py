@@ -1,6 +1,7 @@
 """Conversations in the window: sending, switching, stopping, versions, drafts, faults in place."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,6 +66,64 @@ def test_stop_keeps_what_came(open_kit: OpenKit) -> None:
     assert kit.messages()[-1].status == "stopped"
     assert kit.messages()[-1].content == "kept "
     hold.set()
+
+
+def wait_for_end(kit: WindowKit) -> None:
+    """Wait on a worker thread until the last reply of the newest conversation is stored whole."""
+    store = kit.app.store
+    for _ in range(1000):
+        rows = store.list_conversations()
+        thread = store.thread(rows[0].id) if rows else ()
+        if thread and thread[-1].role == "assistant" and thread[-1].status == "complete":
+            return
+        time.sleep(0.005)
+    raise AssertionError("the reply did not end")
+
+
+def test_a_reply_that_ends_before_its_conversation_is_shown_is_whole(
+    open_kit: OpenKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = open_kit([Reply(split_pieces("All of it at once."))])
+    chat = kit.app.chat
+    send = type(chat).send
+
+    def send_late(self: object, *args: object, **options: object) -> object:
+        started = send(self, *args, **options)  # type: ignore[arg-type]
+        wait_for_end(kit)
+        return started
+
+    monkeypatch.setattr(type(chat), "send", send_late)
+    kit.ask_and_wait("quick")
+    assert kit.messages()[-1].status == "complete"
+    wait_until(lambda: kit.last_text() == "All of it at once.")
+    assert kit.window.chat_page.composer.button.accessibleName() == "Send"
+
+
+def test_a_reply_that_ends_while_its_conversation_is_read_is_whole(
+    open_kit: OpenKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold = threading.Event()
+    kit = open_kit([Reply(("one ", "two"), hold=hold)])
+    kit.ask("first")
+    wait_until(lambda: kit.last_text() == "one ")
+    running = kit.window.chat.conversation_id
+    kit.window.sidebar.new_requested.emit()
+    store = kit.app.store
+    thread = type(store).thread
+
+    def read_early(self: object, conversation_id: str) -> object:
+        messages = thread(self, conversation_id)  # type: ignore[arg-type]
+        if not hold.is_set():
+            hold.set()
+            wait_for_end(kit)
+            time.sleep(0.1)  # The window hears of the end before it shows what was read.
+        return messages
+
+    monkeypatch.setattr(type(store), "thread", read_early)
+    kit.window.sidebar.conversation_chosen.emit(running)
+    wait_until(kit.messages)
+    assert kit.messages()[-1].status == "complete"
+    assert kit.last_text() == "one two"
 
 
 def test_a_reply_goes_on_while_another_conversation_is_on_show(open_kit: OpenKit) -> None:
