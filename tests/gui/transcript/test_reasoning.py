@@ -175,7 +175,7 @@ def test_a_reply_that_was_cut_off_in_it_can_go_on(
     transcript.show_thread([user, reply])
     view = reply_of(transcript, reply)
     assert view.reasoning.line.text() == "Reasoning"  # How long it took nobody knows.
-    assert not view._outcome_bar._continue.isHidden()
+    assert not view.outcome_bar._continue.isHidden()
     again = msgspec.structs.replace(reply, status="streaming")
     transcript.add_exchange(None, again)
     transcript.append_reasoning(reply.id, " see.", 2, time.monotonic())

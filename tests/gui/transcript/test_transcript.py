@@ -272,7 +272,7 @@ def test_copy_gives_the_markdown_source(transcript: Transcript, make_message: Ma
     user = make_message("user", "Go & *see*")
     reply = make_message("assistant", MARKDOWN, user)
     transcript.show_thread([user, reply])
-    reply_of(transcript, reply).copy_button.click()
+    reply_of(transcript, reply).footer.copy_button.click()
     assert QGuiApplication.clipboard().text() == MARKDOWN
     assert "Copied" in shown_text(reply_of(transcript, reply))
     button(card_of(transcript, user), "Copy").click()

@@ -116,7 +116,7 @@ def test_a_stopped_draft_is_continued_in_its_place(
     kit.window.chat_page.composer.stop_requested.emit()
     wait_until(kit.is_idle)
     kit.engine.replies.append(Reply(("and bright",)))
-    view_of(kit).cards[2].reply._outcome_bar.continued.emit()
+    view_of(kit).cards[2].reply.outcome_bar.continued.emit()
     wait_until(lambda: texts(kit) == ["red ", "green ", "blue and bright"])
     wait_until(kit.is_idle)
     assert view_of(kit).cards[2].message_id == kit.window.chat_page.transcript.drafts()[2].id
@@ -189,7 +189,7 @@ def test_more_drafts_from_the_menu_of_a_reply(open_kit: OpenKit) -> None:
     reply = kit.messages()[-1]
     view = kit.window.chat_page.transcript._views[reply.id]
     assert isinstance(view, ReplyView)
-    view.more_button.click()
+    view.footer.more_button.click()
     menu = QApplication.activePopupWidget()
     assert isinstance(menu, QMenu)
     next(a for a in menu.actions() if a.text() == "Three drafts").trigger()
@@ -284,7 +284,7 @@ def test_B01_a_dead_engine_interrupts_all_drafts_and_each_can_go_on(
     hold.set()
     wait_until(kit.is_idle)
     view = view_of(kit)
-    bars = [card.reply._outcome_bar for card in view.cards]
+    bars = [card.reply.outcome_bar for card in view.cards]
     wait_until(lambda: all(bar.isVisible() for bar in bars))
     assert all(bar._continue.isVisible() for bar in bars)
     stored = kit.app.store.list_messages(kit.window.chat.conversation_id or "")[1:]

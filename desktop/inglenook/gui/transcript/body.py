@@ -45,9 +45,7 @@ class ReplyBody(QWidget):
         self._formats = formats
         self._timer = QTimer(self, interval=0)
         self._timer.timeout.connect(self._on_slice_due)
-        self._more = TextButton(formats.theme, self.tr("Show more of this reply"), self)
-        self._more.clicked.connect(self._on_more)
-        self._more.hide()
+        self._more: TextButton | None = None
         self._views: list[SectionView] = []
         self._shows_cursor = False
         self._width = 0
@@ -109,7 +107,7 @@ class ReplyBody(QWidget):
             y += gap if index else 0
             view.setGeometry(0, y, width, known[1])
             y += known[1]
-        if not self._more.isHidden():
+        if self._more is not None and not self._more.isHidden():
             size = self._more.sizeHint()
             self._more.setGeometry(-6, y + gap, size.width(), size.height())
             y += gap + size.height()
@@ -134,7 +132,12 @@ class ReplyBody(QWidget):
             self._timer.stop()
         elif not self._timer.isActive():
             self._timer.start()
-        self._more.setVisible(self._n_fed >= self._limit < len(self._text))
+        has_more = self._n_fed >= self._limit < len(self._text)
+        if has_more and self._more is None:
+            self._more = TextButton(self._formats.theme, self.tr("Show more of this reply"), self)
+            self._more.clicked.connect(self._on_more)
+        if self._more is not None:
+            self._more.setVisible(has_more)
 
     def _on_slice_due(self) -> None:
         self._feed_some()

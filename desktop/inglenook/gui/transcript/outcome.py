@@ -123,7 +123,6 @@ class OutcomeBar(QWidget):
         for name, text in words.items():
             button = self._helps[name] = TextButton(theme, text, self, look="outline")
             button.clicked.connect(lambda _=False, name=name: self.helped.emit(name))
-        self.hide()
 
     def show_outcome(self, outcome: Outcome) -> None:
         """Show how the reply ended, or hide when it ended by itself."""

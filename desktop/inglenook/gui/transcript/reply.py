@@ -5,19 +5,18 @@ Text is shown at the pace of `pace`. Window's thread.
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QPoint, Qt, QTimer, Signal
-from PySide6.QtGui import QFont, QGuiApplication
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QStyle, QWidget
 
-from inglenook.gui.transcript.controls import BUTTON_PAD, DropButton, Figure, Row, TextButton
+from inglenook.gui.transcript.controls import BUTTON_PAD
+from inglenook.gui.transcript.footer import ReplyFooter
 from inglenook.gui.transcript.formats import Formats
-from inglenook.gui.transcript.meter_row import LiveLine, SummaryLine
+from inglenook.gui.transcript.meter_row import LiveLine
 from inglenook.gui.transcript.outcome import Outcome, OutcomeBar, judge_outcome, judge_stuck
 from inglenook.gui.transcript.pace import TICK_MS, Pacer
 from inglenook.gui.transcript.reasoning import ReasoningView
 from inglenook.gui.transcript.thread import Entry
-from inglenook.gui.transcript.versions import VersionArrows
-from inglenook.gui.widgets import make_menu
 
 if TYPE_CHECKING:
     from inglenook.gui.transcript.body import ReplyBody
@@ -66,34 +65,40 @@ class ReplyView(QWidget):
         self.body = _make_body(formats, self)
         self.body.height_changed.connect(self.height_changed)
         self.body.link_clicked.connect(self.link_clicked)
-        self.live = LiveLine(self._theme, self)
-        self._outcome_bar = OutcomeBar(self._theme, self)
-        self._outcome_bar.continued.connect(lambda: self.continued.emit(self._entry.message.id))
-        self._outcome_bar.retried.connect(lambda: self.retried.emit(self._entry.message.id))
-        self._outcome_bar.helped.connect(
-            lambda name: self.helped.emit(self._entry.message.id, name)
-        )
-        self._build_footer()
+        self._live_line: LiveLine | None = None
+        self._outcome_bar: OutcomeBar | None = None
+        self._footer: ReplyFooter | None = None
         self.update_entry()
 
-    def _build_footer(self) -> None:
-        self.footer = Row(self, gap=8)
-        self.summary = SummaryLine(self._theme)
-        self._unsaved = Figure(self._theme, role="brick", weight=QFont.Weight.Medium)
-        self._versions = VersionArrows(self._theme)
-        self._versions.chosen.connect(self.version_chosen)
-        self.copy_button = TextButton(self._theme, self.tr("Copy"))
-        self.copy_button.setAccessibleName(self.tr("Copy the reply"))
-        self.copy_button.clicked.connect(self._on_copy)
-        self.retry_button = TextButton(self._theme, self.tr("Retry"))
-        self.retry_button.setAccessibleName(self.tr("Write another reply"))
-        self.retry_button.clicked.connect(lambda: self.retried.emit(self._entry.message.id))
-        self.footer.add_left(self.summary, self._unsaved)
-        self.more_button = DropButton(self._theme)
-        self.more_button.setAccessibleName(self.tr("More ways to retry"))
-        self.more_button.setToolTip(self.tr("More ways to retry"))
-        self.more_button.clicked.connect(self._on_more)
-        self.footer.add_right(self._versions, self.copy_button, self.retry_button, self.more_button)
+    # --- its parts: each is made when it has something to show ---
+
+    @property
+    def live(self) -> LiveLine:
+        """The line of numbers while it is written."""
+        if self._live_line is None:
+            self._live_line = LiveLine(self._theme, self)
+        return self._live_line
+
+    @property
+    def outcome_bar(self) -> OutcomeBar:
+        """The bar that says how it ended, and what can be done."""
+        if self._outcome_bar is None:
+            bar = self._outcome_bar = OutcomeBar(self._theme, self)
+            bar.continued.connect(lambda: self.continued.emit(self._entry.message.id))
+            bar.retried.connect(lambda: self.retried.emit(self._entry.message.id))
+            bar.helped.connect(lambda name: self.helped.emit(self._entry.message.id, name))
+        return self._outcome_bar
+
+    @property
+    def footer(self) -> ReplyFooter:
+        """The line of numbers and buttons once it is done."""
+        if self._footer is None:
+            footer = self._footer = ReplyFooter(self._theme, self, is_draft=self._is_draft)
+            footer.copied.connect(self._on_copy)
+            footer.retried.connect(lambda: self.retried.emit(self._entry.message.id))
+            footer.drafts_wanted.connect(lambda: self.drafts_wanted.emit(self._entry.message.id))
+            footer.version_chosen.connect(self.version_chosen)
+        return self._footer
 
     # --- what the transcript calls ---
 
@@ -148,16 +153,15 @@ class ReplyView(QWidget):
     def show_stuck(self) -> None:
         """Show or take away the word that the engine does not get on, while this is written."""
         if self._is_live:
-            is_stuck = self._entry.is_stuck
-            self._outcome_bar.show_outcome(judge_stuck(self) if is_stuck else Outcome())
+            self._show_outcome(judge_stuck(self) if self._entry.is_stuck else Outcome())
 
     def show_unsaved(self) -> None:
         """Show or take away the mark that the text is not on the disk yet."""
-        self._unsaved.show_figure(
-            self.tr("Not saved yet") if self._entry.is_unsaved else "",
-            self.tr("The text is in memory only; it is saved as soon as the disk takes it."),
-        )
-        self.footer.setVisible(self._entry.is_unsaved or not self._is_writing())
+        is_unsaved = self._entry.is_unsaved
+        shows = is_unsaved or not self._is_writing()
+        if shows or self._footer is not None:
+            self.footer.show_unsaved(is_unsaved)
+            self.footer.setVisible(shows)
 
     def fit(self, width: int) -> int:
         """Place everything for a width; the height that it takes."""
@@ -171,10 +175,10 @@ class ReplyView(QWidget):
         top = y + px(6) if y and has_body else y
         self.body.setGeometry(0, top, width, max(1, body_height))
         y = top + body_height
-        for part, gap in ((self.live, 8), (self._outcome_bar, 12), (self.footer, 8)):
-            if part.isHidden():
+        for part, gap in ((self._live_line, 8), (self._outcome_bar, 12), (self._footer, 8)):
+            if part is None or part.isHidden():
                 continue
-            wide = width + (BUTTON_PAD if part is self.footer else 0)
+            wide = width + (BUTTON_PAD if part is self._footer else 0)
             height = part.fit(wide)
             y += px(gap) if y else 0
             part.setGeometry(0, y, wide, height)
@@ -209,34 +213,27 @@ class ReplyView(QWidget):
             self._timer.stop()
             self.body.set_text(message.content, is_last=True)
         self.body.set_shows_cursor(writing and not self._entry.is_thinking)
-        self.live.setVisible(writing)
         if writing:
             self.show_live()
-        outcome = Outcome() if writing else judge_outcome(message, self)
-        self._outcome_bar.show_outcome(outcome)
-        self.show_stuck()
-        self.retry_button.setVisible(not outcome.can_retry and not self._is_draft)  # one is enough
-        self.more_button.setVisible(not self._is_draft)
-        self.summary.show_statistics(message.statistics)
-        self._versions.set_versions(() if self._is_draft else message.sibling_ids, message.id)
-        self.copy_button.setVisible(bool(message.content))
+            self.live.show()
+            self.show_stuck()
+        else:
+            if self._live_line is not None:
+                self._live_line.hide()
+            outcome = judge_outcome(message, self)
+            self._show_outcome(outcome)
+            self.footer.show_message(message, can_retry=not outcome.can_retry)  # One is enough.
         self.show_unsaved()
         if not writing:
             self.finished.emit()
 
-    def _on_more(self) -> None:
-        menu = make_menu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        retry = menu.addAction(self.tr("Another reply"))
-        retry.triggered.connect(lambda: self.retried.emit(self._entry.message.id))
-        drafts = menu.addAction(self.tr("Three drafts"))
-        drafts.triggered.connect(lambda: self.drafts_wanted.emit(self._entry.message.id))
-        menu.popup(self.more_button.mapToGlobal(QPoint(0, self.more_button.height())))
+    def _show_outcome(self, outcome: Outcome) -> None:
+        if outcome.sentence or self._outcome_bar is not None:
+            self.outcome_bar.show_outcome(outcome)
 
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self._entry.text)
-        self.copy_button.show_done(self.tr("Copied"))
-        self.footer.fit(self.footer.width())
+        self.footer.show_copied()
 
 
 def prepare_views() -> None:

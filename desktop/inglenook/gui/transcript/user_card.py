@@ -116,8 +116,9 @@ class UserCard(QWidget):
         self.chips = FileChips(self._theme, self)
         self.chips.opened.connect(self.file_opened)
         self.chips.changed.connect(self._on_file_removed)
+        self._edit_row: Row | None = None
+        self._more: TextButton | None = None
         self._build_actions()
-        self._build_edit_row()
         self.update_entry()
 
     def _build_actions(self) -> None:
@@ -134,21 +135,26 @@ class UserCard(QWidget):
         self._actions.add_right(self._damaged, self._versions, self._copy, self._edit)
         for button in (self._copy, self._edit):
             button.installEventFilter(self)
-        self._more = TextButton(self._theme, self.tr("Show more"), self)
-        self._more.clicked.connect(self._on_more)
         self._show_actions(False)
 
-    def _build_edit_row(self) -> None:
-        self._edit_row = Row(self, gap=24)
+    def _make_edit_row(self) -> Row:
+        row = Row(self, gap=24)
         self._cancel = TextButton(self._theme, self.tr("Cancel"), look="outline")
         self._cancel.clicked.connect(self.end_edit)
         self._send = TextButton(self._theme, self.tr("Send"), look="primary")
         self._send.clicked.connect(self._on_send)
         self._attach = TextButton(self._theme, self.tr("Attach files"))
         self._attach.clicked.connect(lambda: self._ask_for_files([]))
-        self._edit_row.add_left(self._attach)
-        self._edit_row.add_right(self._cancel, self._send)
-        self._edit_row.hide()
+        row.add_left(self._attach)
+        row.add_right(self._cancel, self._send)
+        return row
+
+    def _show_more_button(self, shows: bool) -> None:
+        if shows and self._more is None:
+            self._more = TextButton(self._theme, self.tr("Show more"), self)
+            self._more.clicked.connect(self._on_more)
+        if self._more is not None:
+            self._more.setVisible(shows)
 
     def update_entry(self) -> None:
         """Show what the entry holds now."""
@@ -158,7 +164,7 @@ class UserCard(QWidget):
         self.text.setVisible(bool(text) and self._editor is None)
         if self._editor is None:
             self.chips.set_files(message.attachments, can_remove=False)
-        self._more.setVisible(len(text) > self._shown_chars)
+        self._show_more_button(len(text) > self._shown_chars)
         self._versions.set_versions(message.sibling_ids, message.id)
         self._damaged.show_figure(
             "" if message.is_intact else self.tr("This text was damaged on the disk"),
@@ -182,8 +188,9 @@ class UserCard(QWidget):
         self._editor = editor
         self.chips.set_files(draft.files, can_remove=True)
         self.text.hide()
-        self._more.hide()
+        self._show_more_button(False)
         self._actions.hide()
+        self._edit_row = self._edit_row or self._make_edit_row()
         self._edit_row.show()
         editor.show()
         self.height_changed.emit()
@@ -196,7 +203,8 @@ class UserCard(QWidget):
         self._editor.hide()
         self._editor.deleteLater()
         self._editor = None
-        self._edit_row.hide()
+        if self._edit_row is not None:
+            self._edit_row.hide()
         self._actions.show()
         self.update_entry()
         self.height_changed.emit()
@@ -246,7 +254,7 @@ class UserCard(QWidget):
             height = self.text.fit(inner)
             self.text.setGeometry(left + pad_x, bottom, inner, height)
             bottom += height
-        if not self._more.isHidden():
+        if self._more is not None and not self._more.isHidden():
             size = self._more.sizeHint()
             self._more.setGeometry(left + pad_x - 6, bottom, size.width(), size.height())
             bottom += size.height()
@@ -259,6 +267,7 @@ class UserCard(QWidget):
 
     def _fit_editor(self, width: int) -> int:
         assert self._editor is not None
+        assert self._edit_row is not None
         px = self._theme.px
         pad = top = px(_PAD_X)
         if self.chips.files:

@@ -19,8 +19,15 @@ class VersionArrows(Row):
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent, gap=1)
+        self._theme = theme
         self._ids: tuple[str, ...] = ()
         self._place = 0
+        self._is_built = False
+        self.hide()
+
+    def _build(self) -> None:
+        """Most messages have one version, and need none of this."""
+        theme, self._is_built = self._theme, True
         self._previous = ArrowButton(theme, points_right=False)
         self._previous.setAccessibleName(self.tr("Previous version"))
         self._previous.setToolTip(self.tr("Previous version"))
@@ -36,7 +43,12 @@ class VersionArrows(Row):
         """Show where `shown_id` stands among the versions."""
         self._ids = tuple(ids)
         self._place = self._ids.index(shown_id) if shown_id in self._ids else 0
-        self.setVisible(len(self._ids) > 1)
+        has_several = len(self._ids) > 1
+        if has_several and not self._is_built:
+            self._build()
+        self.setVisible(has_several)
+        if not has_several:
+            return
         self._count.setText(f"{self._place + 1}/{len(self._ids)}")
         self._count.setAccessibleName(
             self.tr("Version {n} of {all}").format(n=self._place + 1, all=len(self._ids))
