@@ -15,16 +15,19 @@ import logging
 import os
 import sys
 import threading
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from inglenook.base.errors import StorageError
 from inglenook.base.events import EventHub
 from inglenook.base.log import Log, open_log
+from inglenook.base.models_folder import ModelsFolder, read_models_folder, write_models_folder
 from inglenook.base.network import Network
 from inglenook.base.paths import Profile, find_asset, open_profile
 from inglenook.base.records import InstalledModel
@@ -34,7 +37,7 @@ from inglenook.engine.seam import Engine
 from inglenook.store.opening import Prepared, prepare_database
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from inglenook.base.setting import Value
     from inglenook.chat.chat import Chat
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from inglenook.models.hub_token import HubToken
     from inglenook.models.intake import Intake
     from inglenook.models.library import Library
+    from inglenook.models.placing import Bringing
     from inglenook.models.predict.remote import RemoteShapes
     from inglenook.models.relocation import Relocation
     from inglenook.models.updates import Updates
@@ -90,6 +94,7 @@ class App:
         self._downloads: Downloads | None = None
         self._neighbours: Neighbours | None = None
         self._remote_shapes: RemoteShapes | None = None
+        self._moves = threading.Lock()
         self.profile = profile
         self.hub = hub
         self.settings = Settings(self._load_settings, self._save_setting, hub)
@@ -172,6 +177,10 @@ class App:
         except BaseException:
             chat.close()
             raise
+        try:
+            self._finish_move(library)
+        except StorageError as error:
+            log.warning("a move of the models folder is not finished: %s", error.code)
         forecasts = Forecasts(
             self.hub,
             self.engine,
@@ -319,6 +328,87 @@ class App:
                 return place.app
         return ""
 
+    @property
+    def models_folder(self) -> ModelsFolder:
+        """Where the models are, and what a move of them has left to do."""
+        return read_models_folder(self.profile.data)
+
+    def move_models(
+        self,
+        target: Path,
+        tell: "Callable[[Bringing], None]" = lambda _: None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Move the models folder; a move that was broken off goes on where it was.
+
+        Until all is copied and verified, nothing at the old place changes. Raises `StorageError`
+        (busy, gone, bad_folder, not_writable, disk_full, unverified, taken), `StoppedWorkError`.
+        """
+        from inglenook.models.moving import check_target, copy_folder
+
+        stop = stop or threading.Event()
+        target = Path(os.path.abspath(target.expanduser()))  # noqa: PTH100  # keeps links
+        if not self._moves.acquire(blocking=False):
+            raise StorageError("The models are being moved already.", code="busy")
+        try:
+            with self._keeps.hold(self.profile):
+                self._check_downloads_rest()
+                check_target(self.profile.models, target)
+                self._note_models_folder(target=str(target))
+                copy_folder(self.profile.models, target, tell, stop)
+                self._use_models_folder(target)
+                self._finish_move(self.library)
+        finally:
+            self._moves.release()
+
+    def _check_downloads_rest(self) -> None:
+        with self._lock:
+            downloads = self._downloads
+        if downloads is not None and not all(state.is_over for state in downloads.list()):
+            raise StorageError(
+                "A download is under way.", "Pause it, or wait for its end.", code="busy"
+            )
+
+    def _note_models_folder(self, **changes: str) -> None:
+        try:
+            found = msgspec.structs.replace(self.models_folder, **changes)
+            write_models_folder(self.profile.data, found)
+        except OSError as error:
+            raise StorageError(
+                f"The data folder cannot be written to: {error.strerror or error}.",
+                "Mend its permissions, or make room, then try again.",
+                code="not_writable",
+            ) from error
+
+    def _use_models_folder(self, target: Path) -> None:
+        """From now on the models are there."""
+        own = self.profile.own_models
+        with self._lock:
+            chosen = "" if target == own else str(target)
+            self._note_models_folder(folder=chosen, target="", left=str(self.profile.models))
+            self.profile = replace(self.profile, models=target)
+            self.library.use_folder(target)
+            downloads, self._downloads = self._downloads, None
+        if downloads is not None:
+            downloads.close()
+
+    def _finish_move(self, library: "Library") -> None:
+        """After a move: the records follow, and the old files go.
+
+        A model in use stays in memory; its next prompt loads it from its new place. Where a file
+        in use cannot be deleted, the next start does it.
+        """
+        from inglenook.models.moving import clear_folder
+
+        left = self.models_folder.left
+        if not left or not self.profile.models.is_dir():
+            return
+        old = Path(left)
+        library.follow(old, self.profile.models)
+        if clear_folder(old, self.profile.models):
+            self._note_models_folder(left="")
+            log.info("the models folder was moved")
+
     def resume_downloads(self) -> bool:
         """Go on with what a quit or a crash interrupted; False where there is nothing at all."""
         from inglenook.models.journal import Journal
@@ -434,6 +524,16 @@ class _Keeps:
         self.is_closed = False
         self._log_file = log_file
         self._lock = lock
+
+    @contextmanager
+    def hold(self, profile: Profile) -> "Iterator[None]":
+        """Hold the profile's lock for a while, where it is not held anyway."""
+        lock = None if self._lock is not None else _claim(profile)
+        try:
+            yield
+        finally:
+            if lock is not None:
+                lock.release()
 
     def close(self) -> None:
         if self._lock is not None:

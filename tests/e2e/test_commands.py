@@ -237,6 +237,22 @@ def test_import_list_use_and_forget(program: Program, tiny: Path) -> None:
     assert len(program.run("list", "--json").read_json()) == 1
 
 
+def test_the_models_move_to_another_folder_and_answer_there(program: Program, tiny: Path) -> None:
+    imported = program.run("import", "--copy", str(tiny), "--json").read_json()
+    assert program.run("models-folder").out.strip().endswith(str(program.home / "models"))
+    disk = program.home.parent / "disk"
+    moved = program.run("models-folder", str(disk))
+    assert moved.out.strip() == f"The models are now in {disk}"
+    assert program.run("doctor", "--json").read_json()["paths"]["models"] == str(disk)
+    listed = program.run("list", "--json").read_json()
+    assert {m["id"]: m["path"] for m in listed}[imported["id"]].startswith(str(disk))
+    answer = program.ask("--model", imported["id"], "--max-tokens", "3", "x")
+    assert answer["model"] == imported["id"]
+    refused = program.run("models-folder", str(disk / "inner"), "--json")
+    assert refused.code == 6
+    assert "inside" in refused.read_error()["error"]
+
+
 def test_a_model_is_shown_verified_and_found_again(program: Program, tiny: Path) -> None:
     mine = program.home / "mine" / "tiny.gguf"
     mine.parent.mkdir(parents=True)

@@ -11,14 +11,20 @@ from pathlib import Path
 from platformdirs import PlatformDirs
 
 from inglenook.base.errors import StorageError
+from inglenook.base.models_folder import read_models_folder
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The folders of one profile; all exist after `open_profile`."""
+    """The folders of one profile; all exist after `open_profile`.
+
+    But for `models`, where a person moved them to a disk that is not connected now.
+    """
 
     data: Path
     models: Path
+    own_models: Path
+    """Where the models are when nobody moved them."""
     cache: Path
     logs: Path
 
@@ -41,10 +47,15 @@ def find_profile(home: Path | None = None) -> Profile:
     named = home or (Path(os.environ["INGLENOOK_HOME"]) if "INGLENOOK_HOME" in os.environ else None)
     if named is not None:
         root = named.expanduser().absolute()
-        return Profile(root / "data", root / "models", root / "cache", root / "logs")
+        return _make_profile(root / "data", root / "models", root / "cache", root / "logs")
     dirs = PlatformDirs("inglenook", appauthor=False)
     data = Path(dirs.user_data_dir)
-    return Profile(data, data / "models", Path(dirs.user_cache_dir), Path(dirs.user_log_dir))
+    return _make_profile(data, data / "models", Path(dirs.user_cache_dir), Path(dirs.user_log_dir))
+
+
+def _make_profile(data: Path, own_models: Path, cache: Path, logs: Path) -> Profile:
+    chosen = read_models_folder(data).folder
+    return Profile(data, Path(chosen) if chosen else own_models, own_models, cache, logs)
 
 
 def open_profile(home: Path | None = None) -> Profile:
@@ -54,7 +65,10 @@ def open_profile(home: Path | None = None) -> Profile:
     """
     os.umask(0o077)
     profile = find_profile(home)
-    for folder in (profile.data, profile.models, profile.cache, profile.logs):
+    folders = [profile.data, profile.cache, profile.logs]
+    if profile.models == profile.own_models:
+        folders.append(profile.models)  # Another disk's is not made up where that disk is not.
+    for folder in folders:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_mode & 0o077:

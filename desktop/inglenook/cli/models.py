@@ -1,4 +1,4 @@
-"""The commands for models on this computer: list, show, rm, import, adopt, duplicates, verify."""
+"""The commands for models on this computer: list, show, rm, import, adopt, and their folder."""
 
 import signal
 import threading
@@ -241,6 +241,33 @@ def make_meter(output: Output) -> Callable[[Moving], None]:
             output.progress(f"{share:.0%} of {describe_size(moving.size_bytes)}")
 
     return show
+
+
+@command("models-folder")
+@click.argument("folder", required=False, metavar="[FOLDER]")
+def models_folder(common: Common, folder: str | None) -> int:
+    """Tell where the models are, or move them all to FOLDER, on another disk for example.
+
+    Every file is copied and verified before the old one goes; a move that was stopped goes on.
+    """
+    with common.open_app() as app, Stopping() as stop:
+        if folder is not None:
+            try:
+                app.move_models(Path(folder), make_meter(common.output), stop)
+            except StoppedWorkError:
+                common.output.progress("")
+                common.output.note("Stopped. The same command goes on from here.")
+                return ExitCode.INTERRUPTED
+            common.output.progress("")
+        if common.output.is_json:
+            target = app.models_folder.target
+            common.output.document({"folder": str(app.profile.models), "unfinished_move": target})
+        else:
+            said = "The models are in" if folder is None else "The models are now in"
+            common.output.line(f"{said} {app.profile.models}")
+            if app.models_folder.target:
+                common.output.note(f"A move to {app.models_folder.target} is not finished.")
+    return ExitCode.DONE
 
 
 @command("rm")

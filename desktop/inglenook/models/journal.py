@@ -45,7 +45,8 @@ class Journal:
 
     def write(self, entry: Entry) -> None:
         """Remember a download; raises `OSError` when it cannot be written."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The models folder itself is not made: it may be on a disk that is not connected now.
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         path = self._folder / f"{entry.id}.json"
         fresh = path.with_suffix(".new")
         file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

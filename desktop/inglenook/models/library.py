@@ -81,7 +81,8 @@ class Library:
         A record whose file is gone, cut or known to be unusable has a sentence in `problem`.
         """
         others = sorted(self._index.list_models(), key=lambda m: m.added_at, reverse=True)
-        return (self._describe_builtin(), *(_add_problem(model) for model in others))
+        gone = None if self._models.is_dir() else self._models
+        return (self._describe_builtin(), *(_add_problem(model, gone) for model in others))
 
     def find(self, name_or_path: str) -> InstalledModel:
         """Find a model by id, short name, name, owner/repo, owner/repo:QUANTISATION or file path.
@@ -215,6 +216,29 @@ class Library:
             self._index.put_model(moved)
         self._publish(ModelsChanged(model.id))
         return moved
+
+    def use_folder(self, models: Path) -> None:
+        """From now on what is ours lies there."""
+        self._models = models
+
+    def follow(self, old: Path, new: Path) -> int:
+        """Point the records of files that were moved along with their folder to the new place.
+
+        Only those whose file is there; returns how many.
+        """
+        n_moved = 0
+        with self._lock:
+            for model in self._index.list_models():
+                path = Path(model.path)
+                if not path.is_relative_to(old):
+                    continue
+                place = new / path.relative_to(old)
+                if place.is_file():
+                    self._index.put_model(msgspec.structs.replace(model, path=str(place)))
+                    n_moved += 1
+        if n_moved:
+            self._publish(ModelsChanged())
+        return n_moved
 
     def remove(self, model_id: str) -> int:
         """Delete a model that is ours, forget any other; returns the bytes that are freed.
@@ -376,8 +400,11 @@ class Library:
         return freed
 
 
-def _add_problem(model: InstalledModel) -> InstalledModel:
-    """Look at the file again: gone, replaced or cut models say so."""
+def _add_problem(model: InstalledModel, gone: Path | None) -> InstalledModel:
+    """Look at the file again: gone, replaced or cut models say so.
+
+    `gone` is the models folder, where the whole of it is not there.
+    """
     if model.problem:
         return model
     path = Path(model.path)
@@ -386,7 +413,8 @@ def _add_problem(model: InstalledModel) -> InstalledModel:
         for name in list_parts(path.name):
             size += path.with_name(name).stat().st_size
     except (OSError, ValueError):
-        problem = _describe_absence(model)
+        is_in_gone = gone is not None and path.is_relative_to(gone)
+        problem = _describe_gone(gone) if is_in_gone else _describe_absence(model)
     else:
         problem = "" if size == model.size_bytes else "The file has changed since it was added."
     return msgspec.structs.replace(model, problem=problem) if problem else model
@@ -409,6 +437,10 @@ def measure_freed(model: InstalledModel) -> int:
             info = path.with_name(name).lstat()
             freed += info.st_size if info.st_nlink == 1 else 0
     return freed
+
+
+def _describe_gone(models: Path | None) -> str:
+    return f"The models folder {models} is not there: is its disk connected?"
 
 
 def _describe_absence(model: InstalledModel) -> str:

@@ -18,7 +18,8 @@ from inglenook.base.errors import ModelError, StorageError
 from inglenook.base.paths import Profile, find_asset
 from inglenook.base.records import ModelDefaults
 from inglenook.models.hashing import StoppedWorkError
-from inglenook.models.intake import Bringing, Intake
+from inglenook.models.intake import Intake
+from inglenook.models.placing import Bringing
 from inglenook.models.splits import list_parts
 from inglenook.store.store import Store
 from inglenook.store.upgrade import make_database

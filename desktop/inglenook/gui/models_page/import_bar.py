@@ -20,7 +20,8 @@ from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import ElidedLabel, make_button, make_label
 
 if TYPE_CHECKING:
-    from inglenook.models.intake import Bringing, Way
+    from inglenook.models.intake import Way
+    from inglenook.models.placing import Bringing
 
 MAX_FILES: Final = 100
 POLL_MS: Final = 150

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Final, override
 
-from PySide6.QtCore import Qt, QTimer, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QShowEvent
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -27,6 +27,7 @@ from inglenook.gui.settings_page.conversations import DeletedConversations
 from inglenook.gui.settings_page.fold import Fold
 from inglenook.gui.settings_page.in_force import describe_in_force
 from inglenook.gui.settings_page.ledger import Ledger
+from inglenook.gui.settings_page.models_folder import ModelsFolderRow
 from inglenook.gui.settings_page.reload_bar import ReloadBar
 from inglenook.gui.settings_page.rows import ModelRow, SettingRow, make_row
 from inglenook.gui.settings_page.token_row import TokenRow
@@ -34,8 +35,6 @@ from inglenook.gui.shortcuts import PLACE_KEYS, WINDOW_KEYS, make_key_table
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import (
-    ElidedLabel,
-    make_button,
     make_label,
     make_line,
     make_scroll,
@@ -225,20 +224,8 @@ class SettingsPage(QFrame):
         self.token.link_requested.connect(self.link_requested)
         column.addWidget(self.token)
         column.addWidget(make_line())
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 10, 0, 10)
-        row.setSpacing(16)
-        texts = QVBoxLayout()
-        texts.setSpacing(2)
-        texts.addWidget(make_label(self.tr("Models folder"), "strong"))
-        texts.addWidget(ElidedLabel(str(self._app.profile.models), "small"))
-        row.addLayout(texts, 1)
-        button = make_button(self.tr("Open"))
-        button.setAccessibleName(self.tr("Open the models folder"))
-        folder = QUrl.fromLocalFile(str(self._app.profile.models))
-        button.clicked.connect(lambda: QDesktopServices.openUrl(folder))
-        row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
-        column.addLayout(row)
+        self.models_folder = ModelsFolderRow(self._app, self._tasks)
+        column.addWidget(self.models_folder)
 
     def _add_ledger(self, column: QVBoxLayout) -> None:
         column.addWidget(make_line())
