@@ -63,6 +63,7 @@ def import_file(common: Common, file: str, copies: bool, moves: bool) -> int:
             return ExitCode.INTERRUPTED
         common.output.progress("")
         tell(common.output, model, "Imported")
+        tell_template(common.output, model)
     return ExitCode.DONE
 
 
@@ -182,11 +183,12 @@ def verify(common: Common, name: str) -> int:
 @click.argument("name")
 def show(common: Common, name: str) -> None:
     """Show what a model's file says of itself: every key of its header."""
+    from inglenook.chat.template_trial import describe_template
     from inglenook.models.metadata import read_metadata
 
     with common.open_app() as app:
         model = find_model(app, name)
-        entries = read_metadata(model.path)
+        entries = read_metadata(model.path, describe_template)
         if common.output.is_json:
             common.output.document({entry.key: entry.value for entry in entries})
             return
@@ -323,6 +325,14 @@ def tell(output: Output, model: InstalledModel, verb: str) -> None:
     else:
         output.line(f"{verb} {model.name} ({describe_size(model.size_bytes)}). Talk with it:")
         output.line(f"  inglenook run {shorten(model)}")
+
+
+def tell_template(output: Output, model: InstalledModel) -> None:
+    """Say so where a model's chat template does not do."""
+    from inglenook.chat.template_trial import find_template_problem
+
+    if not output.is_json and (problem := find_template_problem(model.path)):
+        output.note(problem)
 
 
 def shorten(model: InstalledModel) -> str:

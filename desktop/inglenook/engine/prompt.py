@@ -25,7 +25,7 @@ from inglenook.engine.parts import Begins
 from inglenook.engine.protocol import PromptMessage
 from inglenook.engine.reasoning import Variables, study_reasoning
 from inglenook.engine.renderer import Render
-from inglenook.engine.template import TemplateError, TemplateRenderer
+from inglenook.engine.template import TemplateError, TemplateRenderer, try_template
 from inglenook.engine.text import clean_text
 
 _LIMIT_RUN_CHARACTERS: Final = 2048
@@ -246,17 +246,11 @@ class PromptMaker:
         stand_in = next((t for spelling, t in _STAND_INS if spelling in self._controls), _PLAIN)
         if not template:
             return stand_in, "The file has no chat template; a plain one stands in."
-        probe = f"probe{secrets.randbelow(10**6)}"
-        try:
-            text = self._render_as(
-                template, [PromptMessage("user", probe)], add_generation_prompt=True
-            )
-        except TemplateError as error:
-            reason = error.message
-        else:
-            if probe in text:
-                return template, ""
-            reason = "it leaves out what is said"
+        reason = try_template(
+            template, lambda text, said: self._render_as(text, [said], add_generation_prompt=True)
+        )
+        if not reason:
+            return template, ""
         return (
             stand_in,
             f"The file's chat template could not be used ({reason}); a plain one stands in.",

@@ -4,14 +4,17 @@ Used by `prompt` on the host's prompt thread, one render at a time.
 """
 
 import contextlib
+import secrets
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from inglenook.engine.children import start_child
 from inglenook.engine.frames import BadFrameError, FrameReader, FrameWriter
+from inglenook.engine.protocol import PromptMessage
 from inglenook.engine.renderer import LIMIT_CPU_S, Render, Rendered
 
 _LIMIT_START_S: Final = 20.0
@@ -26,6 +29,19 @@ class TemplateError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+def try_template(template: str, render: Callable[[str, PromptMessage], str]) -> str:
+    """Try a template on one message; why it cannot be used, "" where it can.
+
+    `render` renders a template over a message with the beginning of a reply.
+    """
+    probe = f"probe{secrets.randbelow(10**6)}"
+    try:
+        text = render(template, PromptMessage("user", probe))
+    except TemplateError as error:
+        return error.message
+    return "" if probe in text else "it leaves out what is said"
 
 
 class TemplateRenderer:

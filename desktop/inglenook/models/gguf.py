@@ -50,6 +50,8 @@ _MAX_I64: Final = (1 << 63) - 1
 _MIN_KEY_ENTRY: Final = 8 + 1 + 4 + 1
 _MIN_TENSOR_ENTRY: Final = 8 + 4 + 4 + 8
 KEPT_STRING_BYTES: Final = 4096
+KEPT_TEMPLATE_BYTES: Final = 1 << 16
+TEMPLATE_KEY: Final = "tokenizer.chat_template"
 _KEPT_ARRAY_ITEMS: Final = 1024
 _KEPT_TOTAL: Final = 1 << 18
 _DEFAULT_ALIGNMENT: Final = 32
@@ -106,6 +108,12 @@ class GgufHeader:
     """The tensor table, where it was asked for."""
     table_at: int = 0
     """Where the tensor table begins in the file."""
+
+    @property
+    def chat_template(self) -> str:
+        """The Jinja text that puts messages into the model's form; "" where there is none."""
+        text = self.values.get(TEMPLATE_KEY)
+        return text if isinstance(text, str) else ""
 
 
 def read_header(path: Path | str, name: str = "", *, keeps_tensors: bool = False) -> GgufHeader:
@@ -277,7 +285,10 @@ class _Parser:
         if kind == _ARRAY:
             self._read_array(key)
         elif kind == _STRING:
-            text = self._reader.take_string(KEPT_STRING_BYTES)
+            is_template = key == TEMPLATE_KEY
+            text = self._reader.take_string(
+                KEPT_TEMPLATE_BYTES if is_template else KEPT_STRING_BYTES
+            )
             self._keep(key, text.decode("utf-8", "replace").strip("\0"))
         elif kind in _NUMBERS:
             (value,) = _NUMBERS[kind].unpack(self._reader.take(_NUMBERS[kind].size))
@@ -400,7 +411,7 @@ class _Parser:
             n_layers=self._count(f"{architecture}.block_count"),
             n_vocab=self._lengths.get("tokenizer.ggml.tokens", 0),
             n_experts=self._count(f"{architecture}.expert_count"),
-            has_chat_template=bool(self._text("tokenizer.chat_template")),
+            has_chat_template=bool(self._text(TEMPLATE_KEY)),
             kv_bytes_per_token=self._estimate_kv(architecture),
             split_index=self._count("split.no"),
             split_count=self._count("split.count") or 1,

@@ -3,12 +3,20 @@
 `read_metadata(path)` is called by the command line and on worker threads by the window.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from inglenook.models.gguf import KEPT_STRING_BYTES, GgufHeader, Value, read_header
+from inglenook.models.gguf import (
+    KEPT_STRING_BYTES,
+    KEPT_TEMPLATE_BYTES,
+    TEMPLATE_KEY,
+    GgufHeader,
+    Value,
+    read_header,
+)
 from inglenook.models.sizes import describe_size
 
 MAX_ENTRIES: Final = 5_000
@@ -22,10 +30,14 @@ class Entry(msgspec.Struct, frozen=True):
     value: str
 
 
-def read_metadata(path: Path | str) -> tuple[Entry, ...]:
-    """The facts of a file, then every key of its header. Raises what `read_header` raises."""
+def read_metadata(path: Path | str, try_template: Callable[[str], str]) -> tuple[Entry, ...]:
+    """The facts of a file, then every key of its header. Raises what `read_header` raises.
+
+    `try_template` says in a sentence how the chat template did when it was tried.
+    """
     header = read_header(path)
-    return (*_list_facts(header), *_list_entries(header))
+    tried = Entry("chat template", try_template(header.chat_template))
+    return (*_list_facts(header), tried, *_list_entries(header))
 
 
 def _list_facts(header: GgufHeader) -> tuple[Entry, ...]:
@@ -54,8 +66,9 @@ def _describe(header: GgufHeader, key: str) -> str:
     value: Value | None = header.values.get(key)
     if value is None:
         return f"{header.lengths[key]:,} items"
-    if isinstance(value, str) and len(value.encode()) > KEPT_STRING_BYTES - 4:
-        return f"{_write(value)}… (the first {KEPT_STRING_BYTES:,} bytes)"
+    kept_bytes = KEPT_TEMPLATE_BYTES if key == TEMPLATE_KEY else KEPT_STRING_BYTES
+    if isinstance(value, str) and len(value.encode()) > kept_bytes - 4:
+        return f"{_write(value)}… (the first {kept_bytes:,} bytes)"
     if not isinstance(value, tuple):
         return _write(value)
     shown = ", ".join(_write(item) for item in value[:_SHOWN_ITEMS])

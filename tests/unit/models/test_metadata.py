@@ -9,10 +9,14 @@ from inglenook.models.metadata import MAX_ENTRIES, Entry, read_metadata
 from support.gguf_bytes import make_gguf, make_keys
 
 
+def _say_tried(template: str) -> str:
+    return f"of {len(template)} characters"
+
+
 def read(folder: Path, data: bytes) -> dict[str, str]:
     path = folder / "model.gguf"
     path.write_bytes(data)
-    return {entry.key: entry.value for entry in read_metadata(path)}
+    return {entry.key: entry.value for entry in read_metadata(path, _say_tried)}
 
 
 def test_every_key_is_there(tmp_path: Path) -> None:
@@ -38,11 +42,18 @@ def test_a_text_that_is_cut_says_so(tmp_path: Path) -> None:
     assert told["short"] == "x" * 4000
 
 
+def test_the_chat_template_is_kept_whole_and_tried(tmp_path: Path) -> None:
+    template = "{{ messages }}" + "x" * 20_000
+    told = read(tmp_path, make_gguf(make_keys(changes={"tokenizer.chat_template": template})))
+    assert told["tokenizer.chat_template"] == template
+    assert told["chat template"] == f"of {len(template)} characters"
+
+
 def test_a_header_of_very_many_keys_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(make_gguf([*make_keys(), *((f"key.{i}", i) for i in range(6_000))]))
-    entries = read_metadata(path)
-    assert len(entries) == 5 + MAX_ENTRIES + 1
+    entries = read_metadata(path, _say_tried)
+    assert len(entries) == 6 + MAX_ENTRIES + 1
     assert entries[-1] == Entry("…", "1,012 more entries")
 
 

@@ -153,13 +153,15 @@ class ImportBar(QFrame):
             self._timer.start()
         stop = self._stop
 
-        def work() -> InstalledModel | None:
+        def work() -> tuple[InstalledModel, str] | None:
+            from inglenook.chat.template_trial import find_template_problem
             from inglenook.models.hashing import StoppedWorkError
 
             try:
-                return self._app.intake.bring_in(offered.path, way, self._tell, stop)
+                model = self._app.intake.bring_in(offered.path, way, self._tell, stop)
             except StoppedWorkError:
                 return None
+            return model, find_template_problem(model.path)
 
         self._tasks.run(work, self._on_done, self._on_failed, owner=self)
 
@@ -175,11 +177,12 @@ class ImportBar(QFrame):
         text = self.tr("Copying, {percent}").replace("{percent}", f"{share:.0%}".replace("%", " %"))
         self.note.setText(text)
 
-    def _on_done(self, model: InstalledModel | None) -> None:
+    def _on_done(self, brought: tuple[InstalledModel, str] | None) -> None:
         self._timer.stop()
-        if model is not None:
+        if brought is not None:
+            model, problem = brought
             text = self.tr("{name} can be used now.").replace("{name}", model.name)
-            self.said.emit(text, "bar")
+            self.said.emit(f"{text} {problem}".rstrip(), "bar")
             self.imported.emit(model)
         self._ask_next()
 

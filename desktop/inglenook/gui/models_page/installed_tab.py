@@ -239,9 +239,10 @@ class InstalledTab(QWidget):
         """Show what a model's file says of itself."""
 
         def work() -> "tuple[Entry, ...]":
+            from inglenook.chat.template_trial import describe_template
             from inglenook.models.metadata import read_metadata
 
-            return read_metadata(model.path)
+            return read_metadata(model.path, describe_template)
 
         self._tasks.run(
             work,
