@@ -26,6 +26,17 @@ def test_the_built_in_model_with_its_arithmetic(measured: Program) -> None:
     assert "tokens per second when it writes" in ended.out
 
 
+def test_the_list_says_what_is_predicted_and_then_what_was_measured(measured: Program) -> None:
+    (guide,) = measured.run("list", "--json").read_json()
+    assert guide["speed"]["is_measured"] is False
+    assert "~" in measured.run("list").out
+    measured.ask("--max-tokens", "40", "What is a token?")
+    (guide,) = measured.run("list", "--json").read_json()
+    assert guide["speed"]["is_measured"] is True
+    assert guide["speed"]["write_tps"] > 0
+    assert "tok/s" in measured.run("list").out
+
+
 def test_json_has_every_part(measured: Program) -> None:
     ended = measured.run("predict", "guide", "--json")
     (told,) = json.loads(ended.out)

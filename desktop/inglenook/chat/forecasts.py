@@ -95,6 +95,14 @@ class MeasuringEngine(Engine, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens per second that a model writes: measured when it last ran here, else predicted."""
+
+    write_tps: float
+    is_measured: bool
+
+
 class Forecasts:
     """Predictions for this machine. Thread-safe."""
 
@@ -266,6 +274,19 @@ class Forecasts:
         """What a model on this disk was measured at when it last ran here."""
         shape = self._read_local(Path(model.path))
         return self._learned.find(self._name_model(shape)) if shape is not None else None
+
+    def find_speed(self, model: InstalledModel) -> Speed | None:
+        """How fast a model on this disk writes, as far as that is known.
+
+        None where nothing was measured. Raises `ModelError` when its file cannot be read.
+        """
+        run = self.find_measured(model)
+        if run is not None and run.write_tps:
+            return Speed(run.write_tps, is_measured=True)
+        prediction = self.predict_installed(model)
+        if prediction is None or not prediction.write_tps:
+            return None
+        return Speed(prediction.write_tps, is_measured=False)
 
     def predict_remote(
         self, file: HubFile, n_ctx: int | None = None, *, only_kept: bool = False

@@ -1,5 +1,6 @@
 """The commands for models on this computer: list, show, rm, import, adopt, and their folder."""
 
+import dataclasses
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 import msgspec
 
-from inglenook.base.errors import ExitCode, ModelError, UsageError
+from inglenook.base.errors import ExitCode, ModelError, UsageError, UserError
 from inglenook.base.records import InstalledModel
 from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
@@ -19,6 +20,7 @@ from inglenook.models.hashing import StoppedWorkError
 
 if TYPE_CHECKING:
     from inglenook.app import App
+    from inglenook.chat.forecasts import Speed
     from inglenook.models.adopt import Findings
     from inglenook.models.intake import Way
 
@@ -31,15 +33,47 @@ def list_models(common: Common) -> None:
     """List the installed models."""
     with common.open_app() as app:
         models = app.library.list()
+        speeds = [find_speed(app, model) for model in models]
         if common.output.is_json:
-            common.output.document([msgspec.to_builtins(model) for model in models])
+            common.output.document(
+                [
+                    {**msgspec.to_builtins(model), "speed": speed and dataclasses.asdict(speed)}
+                    for model, speed in zip(models, speeds, strict=True)
+                ]
+            )
             return
-        rows = [("NAME", "SIZE", "QUANTISATION", "MODEL", "")]
+        rows = [("NAME", "SIZE", "QUANTISATION", "WRITES", "MODEL", "")]
         rows += [
-            (shorten(m), describe_size(m.size_bytes), m.quantisation, m.name, describe_state(m))
-            for m in models
+            (
+                shorten(m),
+                describe_size(m.size_bytes),
+                m.quantisation,
+                describe_speed(speed),
+                m.name,
+                describe_state(m),
+            )
+            for m, speed in zip(models, speeds, strict=True)
         ]
         common.output.table(rows)
+
+
+def find_speed(app: "App", model: InstalledModel) -> "Speed | None":
+    """How fast a model is here, where that is known; nothing is measured for it."""
+    if model.problem:
+        return None
+    try:
+        return app.forecasts.find_speed(model)
+    except UserError:
+        return None
+
+
+def describe_speed(speed: "Speed | None") -> str:
+    """Tokens per second; what is only predicted says so."""
+    from inglenook.models.predict.words import format_tps
+
+    if speed is None:
+        return ""
+    return f"{'' if speed.is_measured else '~'}{format_tps(speed.write_tps)} tok/s"
 
 
 @command("import")

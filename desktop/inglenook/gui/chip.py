@@ -193,13 +193,23 @@ class ChoiceRow(QAbstractButton):
     def __init__(self, theme: Theme, choice: ModelChoice, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._theme = theme
-        self._choice = choice
-        self.setAccessibleName(f"{choice.name}, {choice.details} {choice.problem}".strip())
         self.setCheckable(True)
-        self.setChecked(choice.is_current)
+        self.show_choice(choice)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
+
+    def show_choice(self, choice: ModelChoice) -> None:
+        """Show this of the model."""
+        self._choice = choice
+        self.setAccessibleName(f"{choice.name}, {choice.details} {choice.problem}".strip())
+        self.setChecked(choice.is_current)
+        self.update()
+
+    @property
+    def details(self) -> str:
+        """What its second line says."""
+        return self._choice.problem or self._choice.details
 
     @override
     def sizeHint(self) -> QSize:
@@ -235,7 +245,7 @@ class ChoiceRow(QAbstractButton):
         painter.setFont(self._theme.font(SMALL_PX))
         painter.setPen(colours.colour("brick" if self._choice.problem else "quiet"))
         bottom = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom
-        note = self._choice.problem or self._choice.details
+        note = self.details
         shown = QFontMetricsF(painter.font()).elidedText(
             note, Qt.TextElideMode.ElideRight, inner.width()
         )
@@ -256,6 +266,7 @@ class ModelPopup(QWidget):
         self._theme = theme
         self._window = window
         self._before: QWidget | None = None
+        self.rows: dict[str, ChoiceRow] = {}
         self.card = QFrame(self)
         self.card.setProperty("surface", "card")
         self.card.setAccessibleName(self.tr("Installed models"))
@@ -291,17 +302,26 @@ class ModelPopup(QWidget):
         window.installEventFilter(self)
         self.hide()
 
+    def renew(self, choices: Sequence[ModelChoice]) -> None:
+        """Say more of the choices that are on show."""
+        if self.isVisible():
+            for choice in choices:
+                if (row := self.rows.get(choice.model_id)) is not None:
+                    row.show_choice(choice)
+
     def open_below(self, anchor: QWidget, choices: Sequence[ModelChoice]) -> None:
         """Show the choices below a widget of the window."""
         from inglenook.gui.widgets import clear_layout
 
         window = self._window
         clear_layout(self._rows_column)
+        self.rows.clear()
         first: ChoiceRow | None = None
         for choice in choices:
             row = ChoiceRow(self._theme, choice)
             row.clicked.connect(lambda _=False, key=choice.model_id: self._on_chosen(key))
             self._rows_column.addWidget(row)
+            self.rows[choice.model_id] = row
             if first is None or choice.is_current:
                 first = row
         self._rows_column.addStretch(1)

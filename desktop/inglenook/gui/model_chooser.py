@@ -1,7 +1,9 @@
 """Joins the model chip with the engine's state and the installed models."""
 
+import contextlib
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
@@ -13,10 +15,13 @@ from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_controller import ChatController
 from inglenook.gui.chat_page import ChatPage
 from inglenook.gui.chip import ChipState, ModelChoice, ModelPopup
-from inglenook.gui.formats import format_bytes, format_count
+from inglenook.gui.formats import format_bytes, format_count, format_rate
 from inglenook.gui.installed import InstalledModels
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
+
+if TYPE_CHECKING:
+    from inglenook.chat.forecasts import Speed
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +56,7 @@ class ModelChooser(QObject):
         self._chat = chat
         self._problems: dict[str, LoadFailed] = {}
         self._popup: ModelPopup | None = None
+        self._speeds: dict[str, Speed] = {}
         self._loading: Loading | None = None
         page.chip.clicked.connect(self.open_popup)
         page.notice.acted.connect(self.open_popup)
@@ -79,6 +85,27 @@ class ModelChooser(QObject):
         current = self._chat.model_id
         choices = [self._make_choice(model, current) for model in self._models.models]
         self._popup.open_below(self._page.chip, choices)
+        self._find_speeds()
+
+    def _find_speeds(self) -> None:
+        """Say how fast each model is, as far as that is known, while the popup is open."""
+        models = tuple(model for model in self._models.models if not model.problem)
+
+        def work() -> "dict[str, Speed]":
+            found: dict[str, Speed] = {}
+            for model in models:
+                with contextlib.suppress(UserError):
+                    if (speed := self._app.forecasts.find_speed(model)) is not None:
+                        found[model.id] = speed
+            return found
+
+        def done(found: "dict[str, Speed]") -> None:
+            self._speeds = found
+            current = self._chat.model_id
+            if self._popup is not None:
+                self._popup.renew([self._make_choice(model, current) for model in models])
+
+        self._tasks.run(work, done, lambda _: None, owner=self)
 
     def _make_state(self) -> ChipState:
         model_id = self._chat.model_id
@@ -117,8 +144,15 @@ class ModelChooser(QObject):
         where = ""
         if loaded is not None and loaded.model_id == model.id:
             where = self.tr("in memory, {device}").replace("{device}", loaded.device)
-        details = _join(model.quantisation, format_bytes(model.size_bytes), where)
+        speed = self._describe_speed(self._speeds.get(model.id))
+        details = _join(model.quantisation, format_bytes(model.size_bytes), speed, where)
         return ModelChoice(model.id, model.name, details, model.id == current, model.problem)
+
+    def _describe_speed(self, speed: "Speed | None") -> str:
+        if speed is None:
+            return ""
+        text = self.tr("{n} tok/s") if speed.is_measured else self.tr("≈ {n} tok/s")
+        return text.replace("{n}", format_rate(speed.write_tps))
 
     def _on_chosen(self, model_id: str) -> None:
         self._problems.pop(model_id, None)

@@ -14,7 +14,7 @@ from inglenook.models.fit import Machine, fit_of, judge_fit
 from inglenook.models.predict.learned import Run
 from inglenook.models.predict.prediction import predict
 from inglenook.models.predict.shape import guess_shape
-from support.window import WindowKit
+from support.window import WindowKit, wait_until
 
 GB = 10**9
 RATES = MachineRates(
@@ -90,3 +90,12 @@ def test_the_inspector_shows_both(kit: WindowKit) -> None:
     assert window.inspector.measured.value() == "1.6 GB · 17.4 tok/s"
     window._on_event(ForecastChanged("m", told, msgspec.structs.replace(run, write_tps=0.0)))
     assert window.inspector.measured.value() == "1.6 GB"
+
+
+def test_the_models_popup_says_how_fast_each_is(kit: WindowKit) -> None:
+    kit.window.chooser.open_popup()
+    popup = kit.window.chooser._popup
+    assert popup is not None
+    wait_until(lambda: "≈" in popup.rows["builtin/guide"].details)
+    assert popup.rows["builtin/guide"].details.endswith("in memory, CPU")
+    assert "tok/s" in popup.rows["builtin/guide"].accessibleName()
