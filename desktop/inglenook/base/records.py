@@ -34,8 +34,9 @@ class InstalledModel(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is stable and unique: `builtin/guide` for the built-in one, `owner/repo/file.gguf` for one
     from the hub, `file:<absolute path>` for one that is used where it lies, `ollama:<name>` for one
-    of Ollama's. `sha256` is hex, empty when unknown. A `file` is never ours to delete; a `copy`
-    was copied or moved into the models folder. `source` is the app that keeps the file, else "".
+    of Ollama's. `sha256` is hex, of several files joined by commas, empty when unknown. A `file` is
+    never ours to delete; a `copy` was copied or moved into the models folder. `source` is the app
+    that keeps the file, else "".
     """
 
     id: str

@@ -67,7 +67,8 @@ class Downloads:
             lambda: find_allowance().n_connections,
         )
         self._publish = publish
-        self._journal = Journal(profile.models)
+        is_own = profile.models == profile.own_models
+        self._journal = Journal(profile.models, makes_models=is_own)
         self._lock = threading.RLock()
         self._downloads: dict[str, Download] = {}
         self._is_closed = False

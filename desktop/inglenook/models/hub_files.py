@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from inglenook.models.catalogue import CatalogueEntry
-from inglenook.models.names import is_safe_filename, is_sha256
+from inglenook.models.names import is_safe_filename, is_sha256, join_hashes
 from inglenook.models.splits import list_parts, parse_part
 
 _PREFERRED: Final = (
@@ -64,8 +64,8 @@ class HubFile:
 
     @property
     def sha256(self) -> str:
-        """The hash of a model in one file; "" for a split one."""
-        return self.parts[0].sha256 if len(self.parts) == 1 else ""
+        """The hashes of its files, as a record keeps them; "" unless all are known."""
+        return join_hashes([part.sha256 for part in self.parts])
 
 
 def read_parts(siblings: Iterable[Any]) -> list[HubPart]:

@@ -18,7 +18,7 @@ from inglenook.base.records import InstalledModel
 from inglenook.models.adopted.candidates import APP_TITLES
 from inglenook.models.inspection import inspect_model
 from inglenook.models.library import Library
-from inglenook.models.names import is_safe_filename, place_file
+from inglenook.models.names import is_safe_filename, join_hashes, place_file
 from inglenook.models.placing import Bringing, Placing, explain_placing, sync_folder
 from inglenook.models.reading import show_name
 from inglenook.models.splits import name_part, parse_part
@@ -86,7 +86,7 @@ class Intake:
                 hashes.append(work.place(Path(os.path.realpath(source)), target))
                 placed.append(target)
             sync_folder(targets[0].parent)
-            model = self._library.add_copy(targets[0], hashes[0] if len(hashes) == 1 else "")
+            model = self._library.add_copy(targets[0], join_hashes(hashes))
         except OSError as error:
             _take_back(placed)
             raise explain_placing(error) from error

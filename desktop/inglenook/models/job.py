@@ -203,7 +203,7 @@ class Job:
         model = self._find_known(file)
         if model is None or model.problem:
             return None
-        if model.revision == file.revision and model.sha256 == file.sha256:
+        if model.revision == file.revision and model.sha256 in {"", file.sha256}:
             return model
         if not self._takes_update and is_other_content(model, file):
             raise ModelError(
@@ -323,10 +323,7 @@ class Job:
 
 
 def is_other_content(model: InstalledModel, file: HubFile) -> bool:
-    """Whether the hub's file differs from the installed one, as far as their hashes tell.
-
-    Of a model in several files no hash is kept; then another size tells.
-    """
+    """Whether the hub's file differs from the installed one, by hashes, else by size."""
     if model.sha256 and file.sha256:
         return model.sha256 != file.sha256
     return model.size_bytes != file.size_bytes

@@ -37,16 +37,20 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """The folder of journals below the models folder."""
+    """The folder of journals below the models folder.
 
-    def __init__(self, models: Path) -> None:
+    The models folder is made anew where it is gone and `makes_models` allows it: not where it may
+    be on a disk that is not connected now.
+    """
+
+    def __init__(self, models: Path, *, makes_models: bool = False) -> None:
         self._models = models
+        self._makes_models = makes_models
         self._folder = models / _FOLDER
 
     def write(self, entry: Entry) -> None:
         """Remember a download; raises `OSError` when it cannot be written."""
-        # The models folder itself is not made: it may be on a disk that is not connected now.
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=self._makes_models, exist_ok=True)
         path = self._folder / f"{entry.id}.json"
         fresh = path.with_suffix(".new")
         file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -7,6 +7,7 @@ refused, not mended.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,17 @@ def is_repo(name: str) -> bool:
 def is_sha256(text: str) -> bool:
     """Whether `text` is a SHA-256 in lower-case hex."""
     return bool(_SHA256.fullmatch(text))
+
+
+def join_hashes(hashes: Sequence[str]) -> str:
+    """The hashes of a model's files as a record keeps them; "" unless all are known."""
+    return ",".join(hashes) if all(map(is_sha256, hashes)) else ""
+
+
+def split_hashes(text: str) -> tuple[str, ...]:
+    """The hashes of a model's files, in order; nothing where they are not known."""
+    hashes = tuple(text.lower().split(","))
+    return hashes if all(map(is_sha256, hashes)) else ()
 
 
 def is_revision(text: str) -> bool:

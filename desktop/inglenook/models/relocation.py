@@ -18,7 +18,7 @@ from inglenook.models.adopt import Neighbours
 from inglenook.models.hashing import Hashes
 from inglenook.models.inspection import Inspection, inspect_model
 from inglenook.models.library import Library, is_missing
-from inglenook.models.names import is_sha256
+from inglenook.models.names import split_hashes
 from inglenook.models.reading import show_name
 from inglenook.models.sizes import describe_pair
 from inglenook.models.splits import list_parts
@@ -130,9 +130,12 @@ class Relocation:
         if inspection.size_bytes != model.size_bytes:
             has, needs = describe_pair(inspection.size_bytes, model.size_bytes)
             raise _refuse(f"{name} is another file: it has {has}, and {model.name} has {needs}.")
-        if is_sha256(model.sha256):
-            if self._hashes.compute(inspection.paths[0], tell, stop) != model.sha256.lower():
-                raise _refuse(f"{name} is as large as {model.name}, but it holds something else.")
+        if hashes := split_hashes(model.sha256):
+            for path, sha256 in zip(inspection.paths, hashes, strict=False):
+                if self._hashes.compute(path, tell, stop) != sha256:
+                    raise _refuse(
+                        f"{name} is as large as {model.name}, but it holds something else."
+                    )
             return
         header = inspection.header
         says = (header.architecture, header.quantisation, inspection.n_params, header.n_ctx_train)

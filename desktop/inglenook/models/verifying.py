@@ -21,7 +21,7 @@ from inglenook.models.adopted.candidates import APP_TITLES
 from inglenook.models.hashing import hash_file
 from inglenook.models.inspection import inspect_model
 from inglenook.models.library import BUILTIN_ID, Library
-from inglenook.models.names import is_sha256
+from inglenook.models.names import split_hashes
 
 _DAMAGE: Final = frozenset(
     {"truncated", "bad_header", "not_gguf", "unsupported_version", "wrong_part"}
@@ -113,9 +113,11 @@ class Verifier:
         since = None
         if seen and seen.added_at == model.added_at and len(seen.sha256) == n_files:
             wanted, since = list(seen.sha256), seen.checked_at
-        if is_sha256(model.sha256):
-            wanted[0] = model.sha256.lower()
-            since = since if n_files > 1 else None
+        hashes = split_hashes(model.sha256)
+        if len(hashes) == n_files:
+            return list(hashes), None
+        if hashes:
+            wanted[0] = hashes[0]  # Of another app's model, whose first file alone it told.
         return wanted, since
 
     def _tell_damaged(

@@ -1,6 +1,7 @@
 """Several connections for one file, limits, stalls, proxies, and disks that go away meanwhile."""
 
 import contextlib
+import hashlib
 import resource
 import shutil
 import socket
@@ -20,8 +21,9 @@ from inglenook.models.connection import TransferOptions
 from inglenook.models.download import Allowance
 from inglenook.models.events import DownloadChanged
 from inglenook.models.updates import Updates
+from inglenook.models.verifying import Verifier
 from support.loopback_hub import Answer, LoopbackHub, wait_for
-from support.models import Rig, make_model
+from support.models import Rig, make_model, make_parts
 
 REPO = "maker/Tiny-GGUF"
 FILE = "tiny-Q8_0.gguf"
@@ -281,6 +283,28 @@ def test_newer_files_are_found_on_demand(loopback: LoopbackHub, rig: Rig) -> Non
     rig.is_offline = True
     with pytest.raises(NetworkError):
         updates.look()
+
+
+def test_a_newer_part_of_a_split_model_is_found_though_it_is_as_large(
+    loopback: LoopbackHub, rig: Rig, tmp_path: Path
+) -> None:
+    parts = make_parts(3)
+    loopback.add_repo(REPO, parts)
+    model = rig.get(REPO)
+    hashes = [hashlib.sha256(parts[name]).hexdigest() for name in sorted(parts)]
+    assert model.sha256 == ",".join(hashes)
+    verdict = Verifier(rig.library, tmp_path / "verified.json").verify(model.id)
+    assert (verdict.outcome, list(verdict.sha256)) == ("intact", hashes)
+    updates = Updates(rig.library, rig.hub)
+    assert updates.look() == ()
+    last = max(parts)
+    changed = parts[last][:-1] + bytes([parts[last][-1] ^ 1])
+    loopback.add_repo(REPO, {**parts, last: changed})
+    (found,) = updates.look()
+    download = rig.downloads.start(found.name, takes_update=True)
+    rig.downloads.wait(download, 20)
+    assert Path(model.path).with_name(last).read_bytes() == changed
+    assert updates.look() == ()
 
 
 class Proxy(BaseHTTPRequestHandler):
