@@ -338,7 +338,7 @@ class App:
         target: Path,
         tell: "Callable[[Bringing], None]" = lambda _: None,
         stop: threading.Event | None = None,
-    ) -> None:
+    ) -> Path:
         """Move the models folder; a move that was broken off goes on where it was.
 
         Until all is copied and verified, nothing at the old place changes. Raises `StorageError`
@@ -360,6 +360,7 @@ class App:
                 self._finish_move(self.library)
         finally:
             self._moves.release()
+        return target
 
     def _check_downloads_rest(self) -> None:
         with self._lock:

@@ -22,6 +22,7 @@ from inglenook.app import App, open_app
 from inglenook.base.errors import ExitCode, UserError
 from inglenook.base.paths import find_asset
 from inglenook.gui.bridge import Bridge
+from inglenook.gui.collector import Collector
 from inglenook.gui.crash import CrashReporter
 from inglenook.gui.first_paint import FirstPaint
 from inglenook.gui.stall import StallRecorder
@@ -90,6 +91,7 @@ class WindowSession(QObject):
     def __init__(self, app: App) -> None:
         super().__init__()
         self.app = app
+        self._collector = Collector(self)
         self.theme = Theme(self)
         settings = app.settings
         self.theme.apply(settings.get("appearance.theme"), settings.get("appearance.zoom"))
@@ -106,6 +108,7 @@ class WindowSession(QObject):
         """Show the window; everything slow begins after its first paint."""
         self.crashes.install()
         self._signals.install()
+        self._collector.start()
         first = FirstPaint(self.window, self)
         first.answered.connect(self._start)
         self.window.show()
@@ -123,6 +126,7 @@ class WindowSession(QObject):
         self.crashes.uninstall()
         self.window.close()
         self.window.deleteLater()
+        self._collector.close()
 
     def _start(self, is_painted: bool) -> None:
         log.debug(

@@ -219,4 +219,4 @@ def test_duplicates_are_looked_for_and_shared_on_demand(page: ModelsPage, tmp_pa
     view.buttons[0].click()
     wait_until(lambda: page.notice.label.text() == "101 kB are free again.")
     QTest.qWait(10)
-    wait_until(lambda: not view._is_working)
+    wait_until(lambda: not view._work.is_working)

@@ -33,7 +33,7 @@ def test_the_models_are_moved_and_the_page_says_where(
     row.move_to(tmp_path / "disk")
     assert row.stop_button.isVisible()
     assert not row.move_button.isVisible()
-    wait_until(lambda: not row.is_moving)
+    wait_until(lambda: not row.work.is_working)
     assert kit.app.profile.models == tmp_path / "disk"
     assert row.path.full_text() == str(tmp_path / "disk")
     assert row.note.text() == "The models are at their new place."
@@ -60,19 +60,19 @@ def test_a_stopped_move_is_offered_again(
     with monkeypatch.context() as patched:
         patched.setattr(placing, "_write_all", stop_there)
         row.move_to(tmp_path / "disk")
-        wait_until(lambda: not row.is_moving)
+        wait_until(lambda: not row.work.is_working)
     assert kit.app.profile.models == kit.app.profile.own_models
     assert "is not finished" in row.note.text()
     assert row.continue_button.isVisible()
     row.continue_button.click()
-    wait_until(lambda: not row.is_moving)
+    wait_until(lambda: not row.work.is_working)
     assert kit.app.profile.models == tmp_path / "disk"
     assert not row.continue_button.isVisible()
 
 
 def test_a_place_that_cannot_be_is_told(kit: WindowKit, row: ModelsFolderRow) -> None:
     row.move_to(kit.app.profile.models / "inner")
-    wait_until(lambda: not row.is_moving)
+    wait_until(lambda: not row.work.is_working)
     assert "inside the other" in row.note.text()
     assert row.move_button.isVisible()
 

@@ -1,21 +1,22 @@
 """Models that are on this computer more than once: looked for and shared when a person asks."""
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from inglenook.app import App
 from inglenook.base.errors import UserError
 from inglenook.gui.formats import format_bytes, format_path
+from inglenook.gui.long_work import LongWork, Told, find_share
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.widgets import ElidedLabel, clear_layout, make_button, make_label, make_line
 
 if TYPE_CHECKING:
-    from inglenook.models.duplicates import Copy, Group, Hashing
+    from inglenook.models.duplicates import Copy, Group
 
-POLL_MS: Final = 150
 MAX_GROUPS: Final = 40
 
 
@@ -30,10 +31,8 @@ class DuplicatesView(QFrame):
     def __init__(self, app: App, tasks: Tasks, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._app = app
-        self._tasks = tasks
-        self._stop = threading.Event()
-        self._told: Hashing | None = None
-        self._is_working = False
+        self._work = LongWork(tasks, self)
+        self._work.moved.connect(self._show_progress)
         self.buttons: list[QPushButton] = []
         self.setProperty("surface", "card")
         self.setAccessibleName(self.tr("Duplicates"))
@@ -51,53 +50,32 @@ class DuplicatesView(QFrame):
         self._rows = QVBoxLayout()
         self._rows.setSpacing(6)
         column.addLayout(self._rows)
-        self._timer = QTimer(self)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self._show_progress)
-        self.destroyed.connect(self._stop.set)
         self.hide()
 
     def look(self) -> None:
         """Compare the files; what is known of them is not read again."""
-        if self._is_working:
+        if self._work.is_working:
             return
-        self._begin()
+        self._show_is_working()
         clear_layout(self._rows)
-        stop = self._stop
 
-        def work() -> "tuple[Group, ...] | None":
-            from inglenook.models.hashing import StoppedWorkError
+        def work(tell: Callable[[Told], None], stop: threading.Event) -> "tuple[Group, ...]":
+            return self._app.duplicates.find(tell, stop)  # Named on the worker thread: it is slow.
 
-            try:
-                return self._app.duplicates.find(self._tell, stop)
-            except StoppedWorkError:
-                return None
+        self._work.begin(work, self._on_found, self._on_failed)
 
-        self._tasks.run(work, self._on_found, self._on_failed, owner=self)
-
-    def _begin(self) -> None:
-        self._stop.clear()
-        self._told = None
-        self._is_working = True
+    def _show_is_working(self) -> None:
         for button in self.buttons:
             button.setEnabled(False)
         self.stop.setText(self.tr("Stop"))
-        self._show_progress()
-        self._timer.start()
         self.show()
 
-    def _tell(self, hashing: "Hashing") -> None:
-        """Any thread: how far it is; shown by the timer."""
-        self._told = hashing
-
-    def _show_progress(self) -> None:
-        told = self._told
-        share = told.done_bytes / told.size_bytes if told is not None and told.size_bytes else 0.0
+    def _show_progress(self, told: Told | None) -> None:
         text = self.tr("Comparing files, {percent}")
-        self.label.setText(text.replace("{percent}", f"{share:.0%}".replace("%", " %")))
+        percent = f"{find_share(told):.0%}".replace("%", " %")
+        self.label.setText(text.replace("{percent}", percent))
 
     def _on_found(self, groups: "tuple[Group, ...] | None") -> None:
-        self._end()
         if not groups:
             self.hide()
             if groups is not None:
@@ -135,19 +113,7 @@ class DuplicatesView(QFrame):
         return button
 
     def _share(self, group: "Group", copy: "Copy") -> None:
-        self._begin()
-        stop = self._stop
-
-        def work() -> int:
-            from inglenook.models.hashing import StoppedWorkError
-
-            try:
-                return self._app.duplicates.share(group, copy, self._tell, stop)
-            except StoppedWorkError:
-                return 0
-
-        def done(freed_bytes: int) -> None:
-            self._end()
+        def done(freed_bytes: int | None) -> None:
             if freed_bytes:
                 text = self.tr("{size} are free again.").replace(
                     "{size}", format_bytes(freed_bytes)
@@ -155,19 +121,19 @@ class DuplicatesView(QFrame):
                 self.said.emit(text, "bar")
             self.look()
 
-        self._tasks.run(work, done, self._on_failed, owner=self)
+        self._show_is_working()
+        self._work.begin(
+            lambda tell, stop: self._app.duplicates.share(group, copy, tell, stop),
+            done,
+            self._on_failed,
+        )
 
     def _on_failed(self, error: UserError) -> None:
-        self._end()
         self.hide()
         self.said.emit(str(error), "bad")
 
-    def _end(self) -> None:
-        self._is_working = False
-        self._timer.stop()
-
     def _on_stop(self) -> None:
-        if self._is_working:
-            self._stop.set()
+        if self._work.is_working:
+            self._work.stop()
         else:
             self.hide()

@@ -1,13 +1,12 @@
 """Asks in place what to do with model files that were dropped or chosen, and does it."""
 
-import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from inglenook.app import App
@@ -15,16 +14,17 @@ from inglenook.base.errors import UserError
 from inglenook.base.records import InstalledModel
 from inglenook.gui.formats import format_bytes
 from inglenook.gui.icons import IconButton
+from inglenook.gui.long_work import STEPS, LongWork, Told, find_share
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
 from inglenook.gui.widgets import ElidedLabel, make_button, make_label
 
 if TYPE_CHECKING:
+    import threading
+
     from inglenook.models.intake import Way
-    from inglenook.models.placing import Bringing
 
 MAX_FILES: Final = 100
-POLL_MS: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class ImportBar(QFrame):
         self._tasks = tasks
         self._waiting: deque[Path] = deque()
         self._offered: Offered | None = None
-        self._stop = threading.Event()
-        self._told: Bringing | None = None
+        self._work = LongWork(tasks, self)
+        self._work.moved.connect(self._show_progress)
         self.setProperty("surface", "bar")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         column = QVBoxLayout(self)
@@ -75,18 +75,14 @@ class ImportBar(QFrame):
         self.note = make_label("", "small", wraps=True)
         column.addWidget(self.note)
         self.bar = QProgressBar()
-        self.bar.setRange(0, 1000)
+        self.bar.setRange(0, STEPS)
         self.bar.setTextVisible(False)
         column.addWidget(self.bar)
-        self._timer = QTimer(self)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self._show_progress)
         self.in_place.clicked.connect(lambda: self._bring("in_place"))
         self.copy.clicked.connect(lambda: self._bring("copy"))
         self.move_button.clicked.connect(lambda: self._bring("move"))
-        self.stop.clicked.connect(self._stop.set)
+        self.stop.clicked.connect(self._work.stop)
         self.close_button.clicked.connect(self._leave)
-        self.destroyed.connect(self._stop.set)
         self.hide()
 
     def offer(self, paths: Iterable[Path]) -> None:
@@ -145,40 +141,29 @@ class ImportBar(QFrame):
         offered = self._offered
         if offered is None:
             return
-        self._stop.clear()
-        self._told = None
         if way != "in_place":
             self._show_phase(is_working=True)
-            self._show_progress()
-            self._timer.start()
-        stop = self._stop
 
-        def work() -> tuple[InstalledModel, str] | None:
+        def work(
+            tell: Callable[[Told], None], stop: "threading.Event"
+        ) -> tuple[InstalledModel, str]:
             from inglenook.chat.template_trial import find_template_problem
-            from inglenook.models.hashing import StoppedWorkError
 
-            try:
-                model = self._app.intake.bring_in(offered.path, way, self._tell, stop)
-            except StoppedWorkError:
-                return None
+            model = self._app.intake.bring_in(offered.path, way, tell, stop)
             return model, find_template_problem(model.path)
 
-        self._tasks.run(work, self._on_done, self._on_failed, owner=self)
+        self._work.begin(work, self._on_done, self._on_failed)
 
-    def _tell(self, bringing: "Bringing") -> None:
-        """Any thread: how far it is; shown by the timer."""
-        self._told = bringing
-
-    def _show_progress(self) -> None:
-        told = self._told
-        share = told.done_bytes / told.size_bytes if told is not None and told.size_bytes else 0.0
-        self.bar.setValue(round(share * 1000))
+    def _show_progress(self, told: Told | None) -> None:
+        if self.bar.isHidden():
+            return
+        share = find_share(told)
+        self.bar.setValue(round(share * STEPS))
         self.bar.setAccessibleName(self.tr("Copied"))
         text = self.tr("Copying, {percent}").replace("{percent}", f"{share:.0%}".replace("%", " %"))
         self.note.setText(text)
 
     def _on_done(self, brought: tuple[InstalledModel, str] | None) -> None:
-        self._timer.stop()
         if brought is not None:
             model, problem = brought
             text = self.tr("{name} can be used now.").replace("{name}", model.name)
@@ -187,7 +172,6 @@ class ImportBar(QFrame):
         self._ask_next()
 
     def _on_failed(self, error: UserError) -> None:
-        self._timer.stop()
         self.said.emit(str(error), "bad")
         self._ask_next()
 

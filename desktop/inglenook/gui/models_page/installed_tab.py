@@ -263,18 +263,8 @@ class InstalledTab(QWidget):
 
     def take_moved_file(self, model: InstalledModel, path: Path) -> None:
         """Compare a chosen file with the missing one, and take it when it is the same."""
-        self.said.emit(self.tr("Comparing {name}…").replace("{name}", path.name), "bar")
-
-        def done(_: InstalledModel) -> None:
-            text = self.tr("{name} is found again, and can be used.")
-            self.said.emit(text.replace("{name}", model.name), "bar")
-
-        self._tasks.run(
-            lambda: self._app.relocation.find_by_hand(model.id, path),
-            done,
-            lambda error: self.said.emit(str(error), "bad"),
-            owner=self,
-        )
+        self._scroll.verticalScrollBar().setValue(0)
+        self.verify.compare(model, path)
 
     def _on_found_changed(self) -> None:
         """Other files lie about now: a missing one may be among them."""

@@ -1,23 +1,33 @@
-"""Whether a model's file is as it was downloaded: checked when a person asks, one at a time."""
+"""Whether a model's file is as it was downloaded, or a chosen file is the missing one.
+
+Read when a person asks, one at a time.
+"""
 
 import threading
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from inglenook.app import App
 from inglenook.base.errors import UserError
 from inglenook.base.records import InstalledModel
 from inglenook.gui.formats import format_bytes
+from inglenook.gui.long_work import STEPS, LongWork, Told, find_share
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.widgets import make_button, make_label, set_tone
 
 if TYPE_CHECKING:
-    from inglenook.models.verifying import Checking, Verdict
+    from inglenook.models.verifying import Verdict
 
-POLL_MS: Final = 150
-STEPS: Final = 1000
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    done_bytes: int
+    size_bytes: int
 
 
 class VerifyView(QFrame):
@@ -31,11 +41,9 @@ class VerifyView(QFrame):
     def __init__(self, app: App, tasks: Tasks, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._app = app
-        self._tasks = tasks
-        self._stop = threading.Event()
-        self._told: Checking | None = None
-        self._name = ""
-        self.is_working = False
+        self._work = LongWork(tasks, self)
+        self._work.moved.connect(self._show_progress)
+        self._title = ""
         self.setProperty("surface", "card")
         self.setAccessibleName(self.tr("Verify"))
         column = QVBoxLayout(self)
@@ -55,55 +63,64 @@ class VerifyView(QFrame):
         column.addWidget(self.bar)
         self.detail = make_label("", "small", wraps=True)
         column.addWidget(self.detail)
-        self._timer = QTimer(self)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self._show_progress)
-        self.destroyed.connect(self._stop.set)
         self.hide()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a file is being read."""
+        return self._work.is_working
 
     def check(self, model: InstalledModel) -> None:
         """Read a model's files and compare; one check after the other."""
-        if self.is_working:
-            self.said.emit(self.tr("Another model is being checked. Wait, or stop it."), "bar")
-            return
-        self._begin(model)
-        stop = self._stop
+        if self._begin(self.tr("Checking {name}").replace("{name}", model.name)):
+            self._work.begin(
+                lambda tell, stop: self._app.verifier.verify(model.id, tell, stop),
+                self._on_found,
+                self._on_failed,
+            )
 
-        def work() -> "Verdict | None":
-            from inglenook.models.hashing import StoppedWorkError
+    def compare(self, model: InstalledModel, path: Path) -> None:
+        """Read a chosen file, and take it for a model's missing one where it is the same."""
 
-            try:
-                return self._app.verifier.verify(model.id, self._tell, stop)
-            except StoppedWorkError:
-                return None
+        def work(tell: Callable[[Told], None], stop: threading.Event) -> InstalledModel:
+            n_read = 0
 
-        self._tasks.run(work, self._on_found, self._on_failed, owner=self)
+            def count(n_bytes: int) -> None:
+                nonlocal n_read
+                n_read = min(n_read + n_bytes, model.size_bytes)
+                tell(_Reading(n_read, model.size_bytes))
 
-    def _begin(self, model: InstalledModel) -> None:
-        self._stop = threading.Event()
-        self.destroyed.connect(self._stop.set)
-        self._told = None
-        self._name = model.name
-        self.is_working = True
+            return self._app.relocation.find_by_hand(model.id, path, count, stop)
+
+        def done(found: InstalledModel | None) -> None:
+            self._end()
+            self.hide()
+            if found is not None:
+                text = self.tr("{name} is found again, and can be used.")
+                self.said.emit(text.replace("{name}", found.name), "bar")
+
+        if self._begin(self.tr("Comparing {name}").replace("{name}", path.name)):
+            self._work.begin(work, done, self._on_failed)
+
+    def _begin(self, title: str) -> bool:
+        """Show that files are read now; False where others still are."""
+        if self._work.is_working:
+            self.said.emit(self.tr("Another file is being read. Wait, or stop it."), "bar")
+            return False
+        self._title = title
         set_tone(self.label, "strong")
         self.button.setText(self.tr("Stop"))
         self.bar.show()
-        self._show_progress()
-        self._timer.start()
+        self.detail.show()
         self.show()
+        return True
 
-    def _tell(self, checking: "Checking") -> None:
-        """Any thread: how far it is; shown by the timer."""
-        self._told = checking
-
-    def _show_progress(self) -> None:
-        self.label.setText(self.tr("Checking {name}").replace("{name}", self._name))
-        told = self._told
+    def _show_progress(self, told: Told | None) -> None:
+        self.label.setText(self._title)
+        self.bar.setValue(round(STEPS * find_share(told)))
         if told is None or not told.size_bytes:
-            self.bar.setValue(0)
             self.detail.setText(self.tr("Every byte is read and compared."))
             return
-        self.bar.setValue(STEPS * told.done_bytes // told.size_bytes)
         text = self.tr("{done} of {size}").replace("{done}", format_bytes(told.done_bytes))
         self.detail.setText(text.replace("{size}", format_bytes(told.size_bytes)))
 
@@ -124,12 +141,10 @@ class VerifyView(QFrame):
         self.said.emit(str(error), "bad")
 
     def _end(self) -> None:
-        self.is_working = False
-        self._timer.stop()
         self.bar.hide()
 
     def _on_button(self) -> None:
-        if self.is_working:
-            self._stop.set()
+        if self._work.is_working:
+            self._work.stop()
         else:
             self.hide()

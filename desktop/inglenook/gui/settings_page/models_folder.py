@@ -1,24 +1,17 @@
 """Where the models are: opened, or moved to another place, with how far that is."""
 
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
-from PySide6.QtCore import Qt, QTimer, QUrl
+from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from inglenook.app import App
 from inglenook.base.errors import UserError
 from inglenook.gui.formats import format_bytes
+from inglenook.gui.long_work import STEPS, LongWork, Told, find_share
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.widgets import ElidedLabel, make_button, make_label, set_tone
-
-if TYPE_CHECKING:
-    from inglenook.models.placing import Bringing
-
-POLL_MS: Final = 150
-STEPS: Final = 1000
 
 
 class ModelsFolderRow(QWidget):
@@ -27,10 +20,8 @@ class ModelsFolderRow(QWidget):
     def __init__(self, app: App, tasks: Tasks, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._app = app
-        self._tasks = tasks
-        self._stop = threading.Event()
-        self._told: Bringing | None = None
-        self.is_moving = False
+        self.work = LongWork(tasks, self)
+        self.work.moved.connect(self._show_progress)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 10, 0, 10)
         column.setSpacing(6)
@@ -44,10 +35,6 @@ class ModelsFolderRow(QWidget):
         self.note = make_label("", "small", wraps=True)
         self.note.hide()
         column.addWidget(self.note)
-        self._timer = QTimer(self)
-        self._timer.setInterval(POLL_MS)
-        self._timer.timeout.connect(self._show_progress)
-        self.destroyed.connect(self._stop.set)
         self._show_unfinished()
 
     def _make_head(self) -> QHBoxLayout:
@@ -70,7 +57,7 @@ class ModelsFolderRow(QWidget):
         self.continue_button.clicked.connect(self._go_on)
         self.stop_button = make_button(self.tr("Stop"))
         self.stop_button.setAccessibleName(self.tr("Stop the move of the models"))
-        self.stop_button.clicked.connect(self._on_stop)
+        self.stop_button.clicked.connect(self.work.stop)
         self.stop_button.hide()
         for button in (
             self.open_button,
@@ -83,26 +70,12 @@ class ModelsFolderRow(QWidget):
 
     def move_to(self, folder: Path) -> None:
         """Move the models there."""
-        self._stop = threading.Event()
-        self.destroyed.connect(self._stop.set)
-        self._told = None
-        stop = self._stop
-
-        def work() -> bool:
-            from inglenook.models.hashing import StoppedWorkError
-
-            try:
-                self._app.move_models(folder, self._tell, stop)
-            except StoppedWorkError:
-                return False
-            return True
-
         self._show_is_moving(True)
-        self._show_progress()
-        self._tasks.run(work, self._on_done, self._on_failed, owner=self)
-
-    def _on_stop(self) -> None:
-        self._stop.set()
+        self.work.begin(
+            lambda tell, stop: self._app.move_models(folder, tell, stop),
+            self._on_done,
+            self._on_failed,
+        )
 
     def _open(self) -> None:
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self._app.profile.models)))
@@ -124,30 +97,18 @@ class ModelsFolderRow(QWidget):
         is_begun = str(chosen) == self._app.models_folder.target
         return chosen if is_own or is_begun else chosen / "Inglenook models"
 
-    def _tell(self, bringing: "Bringing") -> None:
-        """Any thread: how far it is; shown by the timer."""
-        self._told = bringing
-
     def _show_is_moving(self, is_moving: bool) -> None:
-        self.is_moving = is_moving
         self.stop_button.setVisible(is_moving)
         self.bar.setVisible(is_moving)
         self.open_button.setVisible(not is_moving)
         self.move_button.setVisible(not is_moving)
         self.continue_button.hide()
-        if is_moving:
-            self._timer.start()
-        else:
-            self._timer.stop()
 
-    def _show_progress(self) -> None:
-        told = self._told
-        set_tone(self.note, "small")
+    def _show_progress(self, told: Told | None) -> None:
+        self.bar.setValue(round(STEPS * find_share(told)))
         if told is None or not told.size_bytes:
-            self.bar.setValue(0)
             text = self.tr("Every file is copied and verified before the old one goes.")
         else:
-            self.bar.setValue(STEPS * told.done_bytes // told.size_bytes)
             text = self.tr("{done} of {size}; conversations go on meanwhile")
             text = text.replace("{done}", format_bytes(told.done_bytes))
             text = text.replace("{size}", format_bytes(told.size_bytes))
@@ -166,10 +127,10 @@ class ModelsFolderRow(QWidget):
             text = self.tr("A move to {folder} is not finished. Nothing has changed yet.")
             self._say(text.replace("{folder}", target))
 
-    def _on_done(self, is_moved: bool) -> None:
+    def _on_done(self, place: Path | None) -> None:
         self._show_is_moving(False)
         self.path.set_full_text(str(self._app.profile.models))
-        if is_moved:
+        if place is not None:
             self._say(self.tr("The models are at their new place."))
         else:
             self._show_unfinished()
