@@ -20,6 +20,8 @@ _SHARE: Final = 0.015
 _FIRST_TRY_S: Final = 0.4
 _MIN_PAUSE_S: Final = 0.25
 _MAX_PAUSE_S: Final = 3.0
+_MAX_HOPELESS_PAUSE_S: Final = 12.0
+"""Where fewer threads are far slower, the machine is quiet; that it is no more, steps tell."""
 _ALARM: Final = 1.3
 """Steps slower than this, against when the count was chosen, say that the machine changed."""
 _HOPELESS: Final = 1.4
@@ -136,7 +138,9 @@ class Pace:
             self._pause_s = _MIN_PAUSE_S
         else:
             self._stride = 1
-            self._pause_s = min(_MAX_PAUSE_S, self._pause_s * 1.5)
+            is_far_below = is_hopeless and trial.index < self._best
+            longest_s = _MAX_HOPELESS_PAUSE_S if is_far_below else _MAX_PAUSE_S
+            self._pause_s = min(longest_s, self._pause_s * (3.0 if is_far_below else 1.5))
         self._next_try_s = self._now_s + max(self._pause_s, trial.cost_s / _SHARE)
 
 
