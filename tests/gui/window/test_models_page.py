@@ -315,3 +315,16 @@ def test_A01_a_marked_model_is_tried_again_only_when_asked(
     button.click()
     wait_until(lambda: kit.window.chat.model_id == model.id)
     assert kit.app.library.find(model.id).problem == ""
+
+
+def test_in_a_narrow_window_nothing_is_cut_off(kit: WindowKit, page: ModelsPage) -> None:
+    kit.window.resize(820, 640)
+    wait_until(lambda: len(page.discover.catalogue.made) > 20)
+    row = page.discover.catalogue.made[0][1].rows[0]
+    button = row._button
+    wait_until(lambda: row._recommended is not None and row._recommended.isHidden())
+    right = button.mapTo(page, button.rect().topRight()).x()
+    assert right <= page.width() - 28
+    assert page.field.mapTo(page, page.field.rect().topRight()).x() < page.width()
+    kit.window.resize(1180, 800)
+    wait_until(lambda: row._recommended is not None and row._recommended.isVisible())

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from inglenook.gui.models_page.file_row import FileOffer, FileRow
 from inglenook.gui.theme import Theme
-from inglenook.gui.widgets import make_button, make_label, make_line, set_tone
+from inglenook.gui.widgets import ElidedLabel, make_button, make_label, make_line, set_tone
 
 
 class ModelCard(QFrame):
@@ -76,8 +76,9 @@ class ModelCard(QFrame):
         set_tone(name, "heading")
         row.addWidget(name)
         row.addWidget(make_label(subtitle, "quiet"))
-        row.addStretch(1)
-        row.addWidget(make_label(facts, "quiet"))
+        said = ElidedLabel(facts, "quiet")
+        said.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        row.addWidget(said, 1)
         return row
 
     def _add_row(self, offer: FileOffer) -> None:

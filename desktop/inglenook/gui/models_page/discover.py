@@ -229,7 +229,7 @@ class Discover(QWidget):
     def _show_cards(self) -> None:
         n_shown = self.catalogue.apply(self._is_card_wanted)
         count = self.tr("{n} of {all} models").replace("{n}", str(n_shown))
-        self.filters.count.setText(count.replace("{all}", str(len(self.catalogue.made))))
+        self.filters.count.set_full_text(count.replace("{all}", str(len(self.catalogue.made))))
 
     def _on_catalogue_filled(self) -> None:
         if self._is_searching:
@@ -278,7 +278,7 @@ class Discover(QWidget):
         """Suggestions first, then what the hub has, then what there is to say."""
         if self._refusal:
             self.results.set_rows([ResultRow("note", self._refusal)])
-            self.filters.count.clear()
+            self.filters.count.set_full_text("")
         if self._refusal or not self._is_searching:
             return
         rows: list[ResultRow] = []
@@ -297,7 +297,7 @@ class Discover(QWidget):
         self.results.set_rows(rows)
         more = "+" if self.hub.has_more else ""
         count = self.tr("{n} on the hub").replace("{n}", f"{len(found):,}{more}")
-        self.filters.count.setText(count if found else "")
+        self.filters.count.set_full_text(count if found else "")
 
     def _make_row(self, found: RepoSummary) -> ResultRow:
         """The row of a result; made once, for each page shows all that came before."""

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, override
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QSize, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from inglenook.gui.formats import format_bytes
@@ -95,6 +96,29 @@ class FileRow(QWidget):
         column.addWidget(self._error)
         self.show_state(None, is_installed=False, is_starting=False)
 
+    @override
+    def minimumSizeHint(self) -> QSize:
+        """Narrow: the word that it is recommended gives way."""
+        size = super().minimumSizeHint()
+        if self._recommended is not None and not self._recommended.isHidden():
+            size.setWidth(size.width() - self._recommended.sizeHint().width())
+        return size
+
+    @override
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._show_recommended()
+
+    def _show_recommended(self) -> None:
+        """Say that it is recommended where there is room, and where it was not taken yet."""
+        pill = self._recommended
+        if pill is None:
+            return
+        is_taken = self._transfer is not None and not self._transfer.isHidden()
+        needs = self._row.minimumSize().width()
+        needs += 0 if not pill.isHidden() else pill.sizeHint().width() + self._row.spacing()
+        pill.setVisible(not is_taken and needs <= self.width())
+
     def show_state(
         self,
         state: DownloadState | None,
@@ -110,8 +134,6 @@ class FileRow(QWidget):
             self._show_transfer(state)
         elif self._transfer is not None:
             self._transfer.hide()
-            if self._recommended is not None:
-                self._recommended.show()
         self._done.setVisible(is_installed)
         self._use.setVisible(is_installed)
         self._button.setVisible(self.offer.can_be_had and not is_installed and not is_moving)
@@ -120,6 +142,7 @@ class FileRow(QWidget):
             error = f"{state.error} {state.hint}".strip()
         self._error.setText(error)
         self._error.setVisible(bool(error))
+        self._show_recommended()
 
     def _show_transfer(self, state: DownloadState) -> None:
         if self._transfer is None:
@@ -132,8 +155,6 @@ class FileRow(QWidget):
             self._row.addWidget(self._transfer)
         self._transfer.show_state(state)
         self._transfer.show()
-        if self._recommended is not None:
-            self._recommended.hide()  # It was taken; its room is the progress's now.
 
     def _make_download_button(self) -> QPushButton:
         offer = self.offer

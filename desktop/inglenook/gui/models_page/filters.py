@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 from inglenook.gui.formats import format_licence
 from inglenook.gui.models_page.results_rows import name_mark
 from inglenook.gui.theme import Theme
-from inglenook.gui.widgets import make_button, make_label
+from inglenook.gui.widgets import ElidedLabel, make_button
 from inglenook.models.catalogue import MARKS
 from inglenook.models.hub_search import SORT_ORDERS, Query
 
@@ -88,7 +88,7 @@ class Filters(QWidget):
         }
         orders = [*(names[order] for order in SORT_ORDERS), self.tr("Best for this machine")]
         self.sort = self._make_box(self.tr("Order"), orders)
-        self.count = make_label("", "small")
+        self.count = ElidedLabel("", "small")
         for part in (self.fits, self.by_size, self.licence, self.mark, self.maker, self.count):
             row.addWidget(part)
         row.addStretch(1)

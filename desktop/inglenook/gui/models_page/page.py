@@ -187,7 +187,7 @@ class ModelsPage(QFrame):
             self.tr("Search for models, or paste owner/repo or a page's address")
         )
         self.field.setClearButtonEnabled(True)
-        self.field.setMinimumWidth(self._theme.px(240))
+        self.field.setMinimumWidth(self._theme.px(130))
         self.field.setMaximumWidth(self._theme.px(400))
         self.field.setMaxLength(500)
         row.addWidget(self.field, 2)
