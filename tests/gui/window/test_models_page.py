@@ -328,3 +328,21 @@ def test_in_a_narrow_window_nothing_is_cut_off(kit: WindowKit, page: ModelsPage)
     assert page.field.mapTo(page, page.field.rect().topRight()).x() < page.width()
     kit.window.resize(1180, 800)
     wait_until(lambda: row._recommended is not None and row._recommended.isVisible())
+
+
+def test_cards_that_come_later_do_not_squeeze_the_first(
+    kit: WindowKit, downloads: FakeDownloads
+) -> None:
+    kit.window.show_models()
+    page = kit.window._models_page
+    assert page is not None
+    heights: set[int] = set()
+
+    def is_full() -> bool:
+        cards = page.discover.cards()
+        if len(cards) > 2:
+            heights.add(cards[0].rows[0].height())
+        return len(cards) == len(kit.app.catalogue.entries)
+
+    wait_until(is_full)
+    assert min(heights) >= page.discover.cards()[0].rows[0].minimumSizeHint().height()

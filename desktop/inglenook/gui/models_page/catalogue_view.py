@@ -39,6 +39,8 @@ class CatalogueView(QWidget):
         self._column = QVBoxLayout(content)
         self._column.setContentsMargins(28, 0, 28, 24)
         self._column.setSpacing(12)
+        # Cards that are made later must not squeeze those that are there.
+        self._column.setSizeConstraint(QVBoxLayout.SizeConstraint.SetMinimumSize)
         self.nothing = make_label(self.tr("No model in the list suits these filters."), "quiet")
         self.nothing.hide()
         self.browse = make_button(self.tr("Look through all models on the hub"), "link")
