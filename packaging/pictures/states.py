@@ -551,8 +551,14 @@ def show_settings_network(stage: Stage) -> None:
 
 
 def show_installed(stage: Stage) -> None:
-    """The models on this disk."""
+    """The models on this disk, with what is predicted and what is free."""
     stage.window.show_models("installed")
+    tab = stage.models_page.installed
+    stage.wait_until(lambda: tab.cards, "the cards")
+    stage.wait_until(
+        lambda: any(card.forecast.isVisible() for card in tab.cards.values()), "the predictions"
+    )
+    stage.wait_until(lambda: "free" in tab.total.text(), "the free space")
 
 
 def show_found(stage: Stage) -> None:
@@ -579,6 +585,12 @@ def show_import(stage: Stage) -> None:
 def show_settings(stage: Stage) -> None:
     """The settings of replies."""
     stage.window.show_settings("replies")
+
+
+def show_settings_models(stage: Stage) -> None:
+    """Where models are found and kept."""
+    stage.window.show_settings("models")
+    stage.wait(0.5)
 
 
 def show_settings_engine(stage: Stage) -> None:
@@ -690,6 +702,7 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "no-model": show_no_model,
     "search": show_search,
     "settings": show_settings,
+    "settings-models": show_settings_models,
     "settings-engine": show_settings_engine,
     "settings-advanced": show_settings_advanced,
     "settings-found": show_settings_found,

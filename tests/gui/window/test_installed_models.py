@@ -61,8 +61,8 @@ def test_a_card_says_where_it_is_from_and_when_it_was_used(
 
 
 def test_the_disk_s_free_space_is_shown(page: ModelsPage) -> None:
-    wait_until(lambda: " free" in page.installed._total.text())
-    assert "on this disk" in page.installed._total.text()
+    wait_until(lambda: " free" in page.installed.total.text())
+    assert "on this disk" in page.installed.total.text()
 
 
 def test_a_check_says_that_a_file_is_whole(page: ModelsPage) -> None:

@@ -202,8 +202,8 @@ class InstalledTab(QWidget):
         hint = self.tr("or drop a .gguf file on the window")
         below.addWidget(make_label(hint, "small"))
         below.addStretch(1)
-        self._total = make_label("", "small")
-        below.addWidget(self._total)
+        self.total = make_label("", "small")
+        below.addWidget(self.total)
         column.addLayout(below)
         return column
 
@@ -298,13 +298,13 @@ class InstalledTab(QWidget):
         total = self.tr("{size} on this disk").replace(
             "{size}", format_bytes(self._models.size_bytes)
         )
-        self._total.setText(total)
+        self.total.setText(total)
         folder = self._app.profile.models
 
         def show(free_bytes: int) -> None:
             if free_bytes >= 0:
                 free = self.tr("{size} free").replace("{size}", format_bytes(free_bytes))
-                self._total.setText(f"{total} · {free}")
+                self.total.setText(f"{total} · {free}")
 
         self._tasks.run(lambda: _measure_free(folder), show, owner=self)
 
