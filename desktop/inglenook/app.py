@@ -21,13 +21,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-import msgspec
 from filelock import FileLock, Timeout
 
 from inglenook.base.errors import StorageError
 from inglenook.base.events import EventHub
 from inglenook.base.log import Log, open_log
-from inglenook.base.models_folder import ModelsFolder, read_models_folder, write_models_folder
+from inglenook.base.models_folder import ModelsFolder, read_models_folder
 from inglenook.base.network import Network
 from inglenook.base.paths import Profile, find_asset, open_profile
 from inglenook.base.records import InstalledModel
@@ -177,10 +176,8 @@ class App:
         except BaseException:
             chat.close()
             raise
-        try:
+        if self.models_folder.left:
             self._finish_move(library)
-        except StorageError as error:
-            log.warning("a move of the models folder is not finished: %s", error.code)
         forecasts = Forecasts(
             self.hub,
             self.engine,
@@ -344,7 +341,7 @@ class App:
         Until all is copied and verified, nothing at the old place changes. Raises `StorageError`
         (busy, gone, bad_folder, not_writable, disk_full, unverified, taken), `StoppedWorkError`.
         """
-        from inglenook.models.moving import check_target, copy_folder
+        from inglenook.models.moving import FolderMove
 
         stop = stop or threading.Event()
         target = Path(os.path.abspath(target.expanduser()))  # noqa: PTH100  # keeps links
@@ -353,14 +350,20 @@ class App:
         try:
             with self._keeps.hold(self.profile):
                 self._check_downloads_rest()
-                check_target(self.profile.models, target)
-                self._note_models_folder(target=str(target))
-                copy_folder(self.profile.models, target, tell, stop)
-                self._use_models_folder(target)
-                self._finish_move(self.library)
+                move = FolderMove(self.profile, self.library)
+                move.run(target, tell, stop, self._use_models_folder)
         finally:
             self._moves.release()
         return target
+
+    def _finish_move(self, library: "Library") -> None:
+        """Make up for what a crash left of a move."""
+        from inglenook.models.moving import FolderMove
+
+        try:
+            FolderMove(self.profile, library).finish()
+        except StorageError as error:
+            log.warning("a move of the models folder is not finished: %s", error.code)
 
     def _check_downloads_rest(self) -> None:
         with self._lock:
@@ -370,45 +373,14 @@ class App:
                 "A download is under way.", "Pause it, or wait for its end.", code="busy"
             )
 
-    def _note_models_folder(self, **changes: str) -> None:
-        try:
-            found = msgspec.structs.replace(self.models_folder, **changes)
-            write_models_folder(self.profile.data, found)
-        except OSError as error:
-            raise StorageError(
-                f"The data folder cannot be written to: {error.strerror or error}.",
-                "Mend its permissions, or make room, then try again.",
-                code="not_writable",
-            ) from error
-
-    def _use_models_folder(self, target: Path) -> None:
+    def _use_models_folder(self, models: Path) -> None:
         """From now on the models are there."""
-        own = self.profile.own_models
         with self._lock:
-            chosen = "" if target == own else str(target)
-            self._note_models_folder(folder=chosen, target="", left=str(self.profile.models))
-            self.profile = replace(self.profile, models=target)
-            self.library.use_folder(target)
+            self.profile = replace(self.profile, models=models)
+            self.library.use_folder(models)
             downloads, self._downloads = self._downloads, None
         if downloads is not None:
             downloads.close()
-
-    def _finish_move(self, library: "Library") -> None:
-        """After a move: the records follow, and the old files go.
-
-        A model in use stays in memory; its next prompt loads it from its new place. Where a file
-        in use cannot be deleted, the next start does it.
-        """
-        from inglenook.models.moving import clear_folder
-
-        left = self.models_folder.left
-        if not left or not self.profile.models.is_dir():
-            return
-        old = Path(left)
-        library.follow(old, self.profile.models)
-        if clear_folder(old, self.profile.models):
-            self._note_models_folder(left="")
-            log.info("the models folder was moved")
 
     def resume_downloads(self) -> bool:
         """Go on with what a quit or a crash interrupted; False where there is nothing at all."""

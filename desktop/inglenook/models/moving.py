@@ -3,7 +3,7 @@
 All files are first put at the new place, shared or copied and verified; until then nothing of the
 old place changes, and a later try goes on where this one was. Then the records point to the new
 place, and at last the old files are deleted, each only while its twin is there. Called on a worker
-thread; app remembers how far it is.
+thread.
 """
 
 import contextlib
@@ -13,13 +13,18 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from inglenook.base.errors import StorageError
+from inglenook.base.models_folder import read_models_folder, write_models_folder
+from inglenook.base.paths import Profile
 from inglenook.models.hashing import stamp_file
+from inglenook.models.library import Library
 from inglenook.models.placing import Bringing, Placing, explain_placing, sync_folder
 from inglenook.models.sizes import describe_size
 
@@ -30,6 +35,62 @@ _RESERVE_BYTES: Final = 200_000_000
 _LOCK: Final = ".part.lock"
 _SLACK_NS: Final = 2_000_000_000
 """Some file systems keep the time of a file only to two seconds."""
+
+
+class FolderMove:
+    """One move of a profile's models, remembered in its data folder."""
+
+    def __init__(self, profile: Profile, library: Library) -> None:
+        self._profile = profile
+        self._library = library
+
+    def run(
+        self,
+        target: Path,
+        tell: Callable[[Bringing], None],
+        stop: threading.Event,
+        use: Callable[[Path], None],
+    ) -> None:
+        """Move everything; `use` is called when all is at the new place.
+
+        Raises `StorageError` (gone, bad_folder, not_writable, busy, disk_full, unverified, taken)
+        or `StoppedWorkError`; then the models are where they were.
+        """
+        models = self._profile.models
+        check_target(models, target)
+        self._note(target=str(target))
+        copy_folder(models, target, tell, stop)
+        chosen = "" if target == self._profile.own_models else str(target)
+        self._note(folder=chosen, target="", left=str(models))
+        use(target)
+        self._profile = replace(self._profile, models=target)
+        self.finish()
+
+    def finish(self) -> None:
+        """After a move, or a crash in it: the records follow, and the old files go.
+
+        A model in use stays in memory; its next prompt loads it from its new place. Where a file
+        in use cannot be deleted, the next start does it. Raises `StorageError`.
+        """
+        models = self._profile.models
+        left = read_models_folder(self._profile.data).left
+        if not left or not models.is_dir():
+            return
+        self._library.follow(Path(left), models)
+        if clear_folder(Path(left), models):
+            self._note(left="")
+            log.info("the models folder was moved")
+
+    def _note(self, **changes: str) -> None:
+        data = self._profile.data
+        try:
+            write_models_folder(data, msgspec.structs.replace(read_models_folder(data), **changes))
+        except OSError as error:
+            raise StorageError(
+                f"The data folder cannot be written to: {error.strerror or error}.",
+                "Mend its permissions, or make room, then try again.",
+                code="not_writable",
+            ) from error
 
 
 def check_target(models: Path, target: Path) -> None:
