@@ -38,7 +38,7 @@ def read_models_folder(data: Path) -> ModelsFolder:
         found = msgspec.json.decode(path.read_bytes(), type=ModelsFolder)
         if not all(not name or Path(name).is_absolute() for name in msgspec.structs.astuple(found)):
             raise ValueError("not a path")  # noqa: TRY301
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ModelsFolder()
     except (OSError, ValueError, msgspec.MsgspecError):
         log.warning("what tells where the models are cannot be read; the usual folder is used")
