@@ -23,7 +23,7 @@ def recorder(qapp: QApplication) -> Iterator[StallRecorder]:
 def test_a_block_is_recorded_with_its_length(recorder: StallRecorder) -> None:
     time.sleep(0.2)
     QTest.qWait(60)
-    assert 0.15 < recorder.longest.length_s < 1.0
+    assert 0.15 < recorder.longest.length_s < 5.0
     assert recorder.n_stalls >= 1
 
 

@@ -130,7 +130,9 @@ def test_B02_stop_works_on_a_hung_child(child: ChildEngine, recorder: Recorder, 
     started = time.monotonic()
     child.submit(Cancel(run_id="r"))
     end = recorder.wait_for_end("r")
-    assert time.monotonic() - started < 1.5  # Aim: one second; this machine may be busy.
+    took_s = time.monotonic() - started
+    print(f"\na hung child was stopped in {took_s:.2f} s")  # Aim: one second.
+    assert took_s < 5, "it was the stop that ended it, not the watch for silence"
     assert isinstance(end, Finished)
     assert end.reason == "cancelled"
     assert end.usage.output_tokens >= 5
@@ -207,8 +209,8 @@ def test_close_is_quick_while_writing_and_idempotent(recorder: Recorder, slow: P
     pid = find_pid(engine)
     started = time.monotonic()
     engine.close()
-    assert time.monotonic() - started < 3
-    wait_until_gone(pid, 0.1)
+    assert time.monotonic() - started < 8
+    wait_until_gone(pid, 2)
     engine.close()
     assert recorder.wait_for_end("r", 1).run_id == "r"
     assert not [e for e in recorder.events if isinstance(e, EngineDied)]
@@ -224,8 +226,8 @@ def test_close_is_quick_on_a_hung_child(recorder: Recorder, slow: Path) -> None:
     os.kill(pid, signal.SIGSTOP)
     started = time.monotonic()
     engine.close()
-    assert time.monotonic() - started < 3
-    wait_until_gone(pid, 0.1)
+    assert time.monotonic() - started < 8
+    wait_until_gone(pid, 2)
     end = recorder.wait_for_end("r", 1)
     assert isinstance(end, Finished)
 
