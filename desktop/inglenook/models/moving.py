@@ -142,7 +142,8 @@ def copy_folder(
     try:
         for source in files:
             place = target / source.relative_to(models)
-            if os.path.lexists(place) and source.name.endswith(".gguf"):
+            is_ours = any(name.startswith(".") for name in source.relative_to(models).parts)
+            if os.path.lexists(place) and not is_ours:
                 raise StorageError(
                     f"There is another file at {place}.",
                     "Choose an empty folder, or take that file away.",

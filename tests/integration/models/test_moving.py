@@ -281,6 +281,12 @@ def test_places_that_cannot_be_are_refused(app: App, tmp_path: Path) -> None:
     taken.write_bytes(b"somebody's own")
     assert refuse(app, tmp_path / "taken").code == "taken"
     assert taken.read_bytes() == b"somebody's own"
+    (models / "notes.txt").write_text("mine")
+    other = tmp_path / "other" / "notes.txt"
+    other.parent.mkdir()
+    other.write_text("somebody's own")
+    assert refuse(app, other.parent).code == "taken"
+    assert other.read_text() == "somebody's own"
 
 
 def test_a_download_that_runs_in_another_process_is_waited_for(app: App, target: Path) -> None:
