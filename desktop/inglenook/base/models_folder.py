@@ -5,11 +5,12 @@ whole and renamed, so it is the old one or the new one.
 """
 
 import logging
-import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from inglenook.base.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,4 @@ def read_models_folder(data: Path) -> ModelsFolder:
 
 def write_models_folder(data: Path, found: ModelsFolder) -> None:
     """Remember it. Raises `OSError`."""
-    path = data / _NAME
-    fresh = path.with_suffix(".new")
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(file, msgspec.json.encode(found))
-        os.fsync(file)
-    finally:
-        os.close(file)
-    fresh.replace(path)
+    write_whole(data / _NAME, msgspec.json.encode(found))

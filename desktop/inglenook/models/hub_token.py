@@ -5,9 +5,7 @@ a keyring may ask a person for a password. Whether there is a token is known wit
 library, which takes a while to import. The token is in no setting, no log and no ledger.
 """
 
-import contextlib
 import logging
-import os
 import re
 import threading
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from inglenook.base.errors import StorageError, UsageError
+from inglenook.base.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -103,17 +102,8 @@ class HubToken:
 
     def _write(self, record: _Record) -> None:
         """Write the file anew, its owner's alone from its first moment."""
-        fresh = self._file.with_suffix(".new")
         try:
-            with contextlib.suppress(FileNotFoundError):
-                fresh.unlink()
-            file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                os.write(file, msgspec.json.encode(record))
-                os.fsync(file)
-            finally:
-                os.close(file)
-            fresh.replace(self._file)
+            write_whole(self._file, msgspec.json.encode(record))
         except OSError as error:
             raise _explain(error) from error
 

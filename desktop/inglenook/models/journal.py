@@ -5,7 +5,6 @@ old one or the new one, never half. Nothing in it becomes a path without `names.
 """
 
 import logging
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from inglenook.base.whole_file import write_whole
 from inglenook.models.hub_files import HubFile
 
 log = logging.getLogger(__name__)
@@ -52,14 +52,7 @@ class Journal:
         """Remember a download; raises `OSError` when it cannot be written."""
         self._folder.mkdir(mode=0o700, parents=self._makes_models, exist_ok=True)
         path = self._folder / f"{entry.id}.json"
-        fresh = path.with_suffix(".new")
-        file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            os.write(file, msgspec.json.encode(entry))
-            os.fsync(file)
-        finally:
-            os.close(file)
-        fresh.replace(path)
+        write_whole(path, msgspec.json.encode(entry))
 
     def forget(self, download_id: str) -> None:
         """A download is over."""
