@@ -87,12 +87,14 @@ def test_while_a_reply_runs_the_button_and_escape_stop(composer: Composer, qtbot
     with qtbot.assertNotEmitted(composer.submitted):
         qtbot.keyClick(composer.input, Qt.Key.Key_Return)
     assert composer.text() == "next question"
+    assert composer._notice.isVisible(), "why nothing happened"
     with qtbot.waitSignal(composer.stop_requested):
         qtbot.keyClick(composer.input, Qt.Key.Key_Escape)
     with qtbot.waitSignal(composer.stop_requested):
         qtbot.mouseClick(composer.button, Qt.MouseButton.LeftButton)
     assert composer.button.accessibleName() == "Stop the reply"
     composer.set_running(False)
+    assert not composer._notice.isVisible()
     with qtbot.assertNotEmitted(composer.stop_requested):
         qtbot.keyClick(composer.input, Qt.Key.Key_Escape)
 

@@ -6,6 +6,7 @@ back from chat and engine arrives through the bridge.
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
@@ -38,6 +39,15 @@ type Branch = tuple[tuple[Message, ...], tuple[Message, ...]]
 
 N_DRAFTS = 3
 """So many drafts are asked for at once."""
+
+
+@dataclass(slots=True, eq=False)
+class _Sending:
+    """A message on its way into the store; its reply is not known yet."""
+
+    conversation_id: str | None
+    is_stopped: bool = False
+    """Whether the reply is to be stopped as soon as it is known."""
 
 
 class ChatController(QObject):
@@ -75,7 +85,7 @@ class ChatController(QObject):
         self._unsaved: set[str] = set()
         self._reply_id = ""
         """The reply whose numbers are shown, one of them where there are several drafts."""
-        self._n_sending = 0
+        self._sending: list[_Sending] = []
         self._connect_page()
         self._connect_events()
 
@@ -214,9 +224,10 @@ class ChatController(QObject):
     def send(self, text: str, n_drafts: int = 1) -> None:
         """Send a message; the composer is emptied at once and gets its text back on failure."""
         composer = self._page.composer
-        if not (text.strip() or composer.chips.files) or self._live.of_conversation(
-            self.conversation_id
-        ):
+        if not (text.strip() or composer.chips.files):
+            return
+        if self._live.of_conversation(self.conversation_id) is not None:
+            composer.set_text(text)
             return
         if held_back := self._explain_wait():
             composer.set_text(text)
@@ -226,14 +237,17 @@ class ChatController(QObject):
         self._page.notice.hide()
         files = self.writing.take_files()
         composer.set_running(True)
-        self._n_sending += 1
+        sending = _Sending(conversation_id)
+        self._sending.append(sending)
         if conversation_id is None:
             self._wanted_id = ""  # what is still being opened would hide what was just begun
         wanted = self._wanted_id
 
         def done(started: "Started") -> None:
-            self._n_sending -= 1
+            self._sending.remove(sending)
             self._bridge.drain()
+            if sending.is_stopped:
+                self._stop([reply.id for reply in started.replies])
             if conversation_id is None and self._wanted_id == wanted:
                 self._wanted_id = started.conversation.id
                 self._show_conversation(started.conversation)
@@ -242,7 +256,7 @@ class ChatController(QObject):
             self._update_running()
 
         def failed(error: UserError) -> None:
-            self._n_sending -= 1
+            self._sending.remove(sending)
             if self.conversation_id == conversation_id and not composer.draft():
                 self.writing.show(Draft(text, files))
             self._update_running()
@@ -277,7 +291,9 @@ class ChatController(QObject):
         self.send(text, N_DRAFTS)
 
     def stop(self) -> None:
-        """Stop the reply of the conversation on show, and all drafts of it."""
+        """Stop the reply of the conversation on show, and all drafts of it, begun or not."""
+        for sending in self._sending:
+            sending.is_stopped |= sending.conversation_id == self.conversation_id
         self._stop([run.reply.id for run in self._live.all_of(self.conversation_id)])
 
     def stop_draft(self, message_id: str) -> None:
@@ -519,7 +535,7 @@ class ChatController(QObject):
     def _connect_events(self) -> None:
         self._live.started.connect(self._on_started)
         self._live.finished.connect(self._on_finished)
-        self._live.changed.connect(self._update_running)
+        self._live.changed.connect(self._on_runs_changed)
         self._bridge.text_arrived.connect(self._on_text)
         self._bridge.reasoning_arrived.connect(self._on_reasoning)
         self._bridge.prefill_moved.connect(self._on_prefill)
@@ -553,6 +569,11 @@ class ChatController(QObject):
         if message.id == self._reply_id:
             self._show_context_of(message)
             self._tell_shown(message)
+
+    def _on_runs_changed(self) -> None:
+        self._update_running()
+        if self._live.of_conversation(self.conversation_id) is None:
+            self._page.composer.send_due()
 
     def _on_text(self, run_id: str, piece: str, n_tokens: int) -> None:
         if self._is_on_show(run_id):

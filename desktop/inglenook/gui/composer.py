@@ -53,6 +53,10 @@ class Composer(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._is_running = False
+        self._is_stopping = False
+        self._is_due = False
+        """Whether Enter was pressed while the reply before was being stopped."""
+        self._asks_to_wait = False
         self._is_quiet = False
         self._has_messages = False
         self._last_draft = Draft()
@@ -135,6 +139,7 @@ class Composer(QWidget):
         """Put a conversation's draft in; nothing is signalled."""
         self._is_quiet = True
         self.input.set_message(text)
+        self._is_due = False
         self._last_draft = self.draft()
         self._is_quiet = False
         self._refresh()
@@ -166,6 +171,9 @@ class Composer(QWidget):
     def set_running(self, is_running: bool) -> None:
         """Turn Send into Stop while a reply is being written."""
         self._is_running = is_running
+        self._is_stopping = self._is_stopping and is_running
+        if self._asks_to_wait and not is_running:
+            self.set_notice("")
         self.button.set_stops(is_running)
         self._refresh()
         self._place()
@@ -229,6 +237,7 @@ class Composer(QWidget):
 
     def set_notice(self, text: str, tone: Literal["quiet", "bad"] = "quiet") -> None:
         """Say something above the card; nothing when the text is empty."""
+        self._asks_to_wait = False
         self._notice.set_sentence(text)
         self._notice.set_role("brick" if tone == "bad" else "quiet")
         self._notice.setVisible(bool(text))
@@ -237,7 +246,14 @@ class Composer(QWidget):
     def stop(self) -> None:
         """Ask to stop the reply that is being written, if there is one: what Esc does."""
         if self._is_running:
+            self._is_stopping = True
             self.stop_requested.emit()
+
+    def send_due(self) -> None:
+        """Send what Enter was pressed on while the reply before was being stopped."""
+        if self._is_due:
+            self._is_due = False
+            self._submit()
 
     def focus_input(self) -> None:
         """Give the keyboard to the field."""
@@ -248,6 +264,11 @@ class Composer(QWidget):
     def _submit(self) -> None:
         if self._can_send():
             self.submitted.emit(self._take_text())
+        elif self._is_stopping:
+            self._is_due = True
+        elif self._is_running and self.draft():
+            self.set_notice(self.tr("The reply is still being written. Esc stops it."))
+            self._asks_to_wait = True
 
     def _submit_drafts(self) -> None:
         if self._can_send():
@@ -275,7 +296,7 @@ class Composer(QWidget):
 
     def _on_button(self) -> None:
         if self._is_running:
-            self.stop_requested.emit()
+            self.stop()
         else:
             self._submit()
 

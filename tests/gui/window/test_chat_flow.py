@@ -68,6 +68,58 @@ def test_stop_keeps_what_came(open_kit: OpenKit) -> None:
     hold.set()
 
 
+def test_what_is_sent_while_a_reply_is_being_stopped_follows_it(open_kit: OpenKit) -> None:
+    hold = threading.Event()
+    kit = open_kit([Reply(("kept ", "lost"), hold=hold), Reply(("next",))])
+    kit.ask("question")
+    wait_until(lambda: kit.last_text() == "kept ")
+    composer = kit.window.chat_page.composer
+    composer.stop()
+    kit.ask("and on")
+    assert composer.text() == "and on", "not before the reply has stopped"
+    wait_until(lambda: kit.last_text() == "next")
+    wait_until(kit.is_idle)
+    stored = [(m.content, m.status) for m in kit.messages()]
+    assert stored[1:3] == [("kept ", "stopped"), ("and on", "complete")]
+    assert composer.text() == ""
+    hold.set()
+
+
+def test_what_waits_for_a_stop_stays_in_its_conversation(open_kit: OpenKit) -> None:
+    hold = threading.Event()
+    kit = open_kit([Reply(("kept ", "lost"), hold=hold)])
+    kit.ask("question")
+    wait_until(lambda: kit.last_text() == "kept ")
+    first = kit.window.chat.conversation_id or ""
+    kit.window.chat_page.composer.stop()
+    kit.ask("and on")
+    kit.window.sidebar.new_requested.emit()
+    wait_until(lambda: kit.app.store.thread(first)[-1].status == "stopped")
+    kit.window.sidebar.conversation_chosen.emit(first)
+    wait_until(lambda: kit.window.chat_page.composer.text() == "and on")
+    assert [m.content for m in kit.messages()] == ["question", "kept "]
+    hold.set()
+
+
+def test_a_reply_is_stopped_before_it_has_begun(
+    open_kit: OpenKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold, asked = threading.Event(), threading.Event()
+    kit = open_kit([Reply(("one ", "two"), hold=hold)])
+    send = type(kit.app.chat).send
+
+    def send_late(self: object, *args: object, **options: object) -> object:
+        asked.wait(10)
+        return send(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(kit.app.chat), "send", send_late)
+    kit.ask("question")
+    kit.window.chat_page.composer.stop()
+    asked.set()
+    wait_until(lambda: len(kit.messages()) == 2 and kit.messages()[-1].status == "stopped")
+    hold.set()
+
+
 def wait_for_end(kit: WindowKit) -> None:
     """Wait on a worker thread until the last reply of the newest conversation is stored whole."""
     store = kit.app.store
@@ -310,7 +362,7 @@ def test_B06_switching_models_and_conversations_while_replies_run(
     other = add_model(kit, tmp_path / "other.gguf")
     for i in range(12):
         kit.ask(f"question {i}")
-        wait_until(lambda: kit.window.chat._n_sending == 0)
+        wait_until(lambda: not kit.window.chat._sending)
         if i % 3 == 0:
             kit.window.chat.choose_model(other.id if i % 2 else "builtin/guide")
         if i % 4 == 0:
