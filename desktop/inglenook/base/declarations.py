@@ -567,8 +567,9 @@ _DECLARED: Final = (
         str,
         "",
         "Proxy",
-        "Every connection goes through it, such as http://127.0.0.1:3128. Empty takes the "
-        "system's (HTTPS_PROXY); none uses no proxy.",
+        "Every connection goes through it, such as http://127.0.0.1:3128 or "
+        "socks5://127.0.0.1:9050. Empty takes the system's (HTTPS_PROXY, ALL_PROXY); none uses "
+        "no proxy.",
         reads=read_proxy,
     ),
     _setting(

@@ -33,8 +33,9 @@ CONNECT_TIMEOUT_S: Final = 15.0
 READ_TIMEOUT_S: Final = 30.0
 DIRECT: Final = "none"
 """The proxy setting that asks for no proxy at all."""
-_CONNECTING: Final = ("connection.connect_tcp.started", "proxy.connect_tcp.started")
-_CONNECTED: Final = ("connection.connect_tcp.complete", "proxy.connect_tcp.complete")
+_CONNECTING: Final = tuple(f"{by}.connect_tcp.started" for by in ("connection", "proxy", "socks"))
+_CONNECTED: Final = tuple(f"{by}.connect_tcp.complete" for by in ("connection", "proxy", "socks"))
+_SOCKS_REFUSED: Final = "socks.setup_socks5_connection.failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +192,11 @@ class Network:
                 trust_env=not proxy,
                 mounts=self._make_mounts(proxy),
             )
-        except (ValueError, TypeError, ImportError, httpx2.InvalidURL) as error:
+        except (ValueError, TypeError, httpx2.InvalidURL) as error:
             raise NetworkError(
-                "The proxy that is set cannot be used: "
-                + ("SOCKS is not supported." if "socks" in str(error).lower() else "see its form."),
-                "Set one such as http://127.0.0.1:3128 in Settings, Network; none uses no proxy.",
+                "The proxy that is set cannot be used: see its form.",
+                "Set one such as http://127.0.0.1:3128 or socks5://127.0.0.1:9050 in Settings, "
+                "Network; none uses no proxy.",
                 code="proxy",
             ) from error
 
@@ -287,20 +288,27 @@ class _Visit:
             extensions["timeout"] = self._timeout
         line, url = self._find_line(request.url), request.url
         target = f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
-        extensions["trace"] = lambda event, info: self._watch(event, info, line, target)
+        reached: list[Any] = []
+        extensions["trace"] = lambda event, info: self._watch(event, info, line, target, reached)
         request.extensions = extensions
         self._network.grow(line, n_requests=1)
 
-    def _watch(self, event: str, info: dict[str, Any], line: _Line, target: str) -> None:
+    def _watch(
+        self, event: str, info: dict[str, Any], line: _Line, target: str, reached: list[Any]
+    ) -> None:
         """Follow what the HTTP library does: where it really connects to, and by which socket."""
         if event in _CONNECTING:
             place = f"{info.get('host')}:{info.get('port')}"
             line.proxy = place if place != target else ""
         self._sockets.watch(event, info)
         if event in _CONNECTED:
+            reached[:] = [info["return_value"]]
             _read_widely(info["return_value"])
             if self._network.is_offline:
                 self._sockets.cut()
+        elif event == _SOCKS_REFUSED:
+            for stream in reached:  # The library forgets it open.
+                stream.close()
 
     def count(self, response: "httpx2.Response") -> None:
         """Count the body's bytes as they come in, and hold them to the limits."""

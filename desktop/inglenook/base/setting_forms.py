@@ -4,9 +4,12 @@ Each reader raises `UsageError` with what to write instead.
 """
 
 from pathlib import Path
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from inglenook.base.errors import UsageError
+
+PROXY_SCHEMES: Final = frozenset({"http", "https", "socks5", "socks5h"})
 
 
 def read_lines(text: str) -> tuple[str, ...]:
@@ -69,14 +72,15 @@ def read_address(text: str) -> str:
 
 
 def read_proxy(text: str) -> str:
-    """The address of an http proxy, or none; raises `UsageError`."""
+    """The address of an HTTP or SOCKS proxy, or none; raises `UsageError`."""
     if text.strip().casefold() == "none":
         return "none"
     parts = _split_address(text.strip())
-    if parts is None or parts.scheme not in {"http", "https"} or parts.path not in {"", "/"}:
+    if parts is None or parts.scheme not in PROXY_SCHEMES or parts.path not in {"", "/"}:
         raise UsageError(
             f"“{text.strip()[:80]}” is no proxy that can be used.",
-            "Write an http proxy such as http://127.0.0.1:3128, or none; empty takes the system's.",
+            "Write one such as http://127.0.0.1:3128 or socks5://127.0.0.1:9050, or none; empty "
+            "takes the system's.",
             code="setting_form",
         )
     return text.strip()

@@ -1,28 +1,24 @@
-"""Several connections for one file, limits, stalls, proxies, and disks that go away meanwhile."""
+"""Several connections for one file, limits, stalls, and disks that go away meanwhile."""
 
 import contextlib
 import hashlib
 import resource
 import shutil
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from inglenook.base.errors import NetworkError, StorageError
-from inglenook.base.network import Network
 from inglenook.base.paths import open_profile
 from inglenook.models.connection import TransferOptions
 from inglenook.models.download import Allowance
 from inglenook.models.events import DownloadChanged
 from inglenook.models.updates import Updates
 from inglenook.models.verifying import Verifier
-from support.loopback_hub import Answer, LoopbackHub, wait_for
+from support.loopback_hub import LoopbackHub, wait_for
 from support.models import Rig, make_model, make_parts
 
 REPO = "maker/Tiny-GGUF"
@@ -305,99 +301,6 @@ def test_a_newer_part_of_a_split_model_is_found_though_it_is_as_large(
     rig.downloads.wait(download, 20)
     assert Path(model.path).with_name(last).read_bytes() == changed
     assert updates.look() == ()
-
-
-class Proxy(BaseHTTPRequestHandler):
-    """Hands plain requests on, and refuses tunnels; writes down what it was asked for."""
-
-    asked: list[str]
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Keep tests quiet."""
-
-    def do_GET(self) -> None:
-        self.asked.append(f"GET {self.path}")
-        headers = {k: v for k, v in self.headers.items() if k.lower() != "connection"}
-        host, _, port = self.headers["Host"].partition(":")
-        with socket.create_connection((host, int(port))) as onward:
-            path = "/" + self.path.split("/", 3)[3]
-            lines = [f"GET {path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
-            onward.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
-            while data := onward.recv(65536):
-                self.wfile.write(data)
-        self.close_connection = True
-
-    def do_CONNECT(self) -> None:
-        self.asked.append(f"CONNECT {self.path}")
-        self.send_error(403)
-
-
-@pytest.fixture
-def proxy() -> Iterator[tuple[str, list[str]]]:
-    """The address of a proxy, and what it was asked for."""
-    asked: list[str] = []
-    handler = type("Handler", (Proxy,), {"asked": asked})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_the_systems_proxy_is_used(
-    rig: Rig, proxy: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address, asked = proxy
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("http_proxy", address)
-    assert Path(rig.get(REPO).path).read_bytes() == DATA
-    assert len(asked) == 3
-    lines = rig.network.ledger()
-    assert {line.proxy for line in lines} == {address.removeprefix("http://")}
-
-
-def test_a_chosen_proxy_takes_everything_but_this_machine(
-    loopback: LoopbackHub, proxy: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import httpx2
-
-    address, asked = proxy
-    chosen = [address]
-    network = Network(lambda: False, find_proxy=lambda: chosen[0])
-    loopback.faults.api.append(Answer(200, {}, b"here"))
-    with network.client("a test") as client:
-        assert client.get(f"{loopback.endpoint}/api/x").text == "here"
-        assert asked == []
-        with pytest.raises(httpx2.TransportError):
-            client.get("https://hub.example/x")
-    assert asked == ["CONNECT hub.example:443"]
-    assert [line.host for line in network.ledger()][1:] == ["hub.example"]
-    monkeypatch.setenv("https_proxy", address)
-    chosen[0] = "none"
-    with network.client("a test") as client:
-        monkeypatch.setattr(socket, "create_connection", _refuse)
-        with pytest.raises(httpx2.TransportError):
-            client.get("https://hub.example/x")
-    assert len(asked) == 1
-
-
-def _refuse(*_: object, **__: object) -> socket.socket:
-    raise OSError(101, "Network is unreachable")
-
-
-@pytest.mark.parametrize(
-    "address", ["socks5://127.0.0.1:9050", "ftp://x", "http://[::1", "nonsense"]
-)
-def test_a_proxy_that_cannot_be_used_is_told(
-    loopback: LoopbackHub, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = Network(lambda: False, find_proxy=lambda: address)
-    with pytest.raises(NetworkError) as caught:
-        network.client("a test")
-    assert caught.value.code == "proxy"
 
 
 def test_no_token_goes_on_to_another_host(loopback: LoopbackHub, rig: Rig) -> None:
