@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QToolTip
 
 from inglenook.base.records import InstalledModel
 from inglenook.gui.models_page import ModelsPage
@@ -232,6 +232,25 @@ def test_a_repository_with_its_files_and_card(page: ModelsPage, loopback: Loopba
     ]
     assert not loopback.list_requests("store"), "nothing of the card is loaded"
     assert find_unnamed(page) == []
+
+
+def test_pointer_and_keyboard_have_a_files_own_header_read(
+    page: ModelsPage, loopback: LoopbackHub
+) -> None:
+    loopback.add_repo("maker/Tiny-GGUF", {"tiny-Q8_0.gguf": make_model()})
+    page.discover.open_repo("maker/Tiny-GGUF")
+    view = page.discover.repo_view
+    wait_until(lambda: view.facts is not None and bool(view.rows))
+    pill = view.rows[0].pill
+    assert pill is not None
+    guessed = pill.toolTip()
+    assert not loopback.list_requests("store"), "nothing is read before somebody wants to know"
+    pill.setFocus(Qt.FocusReason.TabFocusReason)
+    wait_until(lambda: pill.toolTip() != guessed)
+    assert QToolTip.isVisible()
+    assert "weights" in QToolTip.text()
+    page.field.setFocus(Qt.FocusReason.TabFocusReason)
+    wait_until(lambda: not QToolTip.isVisible())
 
 
 def test_a_pasted_address_opens_its_repository(page: ModelsPage, loopback: LoopbackHub) -> None:

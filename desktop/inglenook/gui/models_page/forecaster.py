@@ -58,7 +58,7 @@ class Forecaster(QObject):
         known = self._known.get(row.offer.name)
         if known is not None:
             row.pill.show_fit(known)
-        row.pill.hovered.connect(lambda: self._want(row))
+        row.pill.asked.connect(lambda: self._want(row))
 
     def _want(self, row: "FileRow") -> None:
         if row.offer.name not in self._known:
@@ -67,7 +67,9 @@ class Forecaster(QObject):
 
     def _read_wanted(self) -> None:
         row, self._wanted = self._wanted, None
-        if row is None or row.pill is None or not row.pill.underMouse():
+        if row is None or row.pill is None:
+            return
+        if not (row.pill.underMouse() or row.pill.hasFocus()):
             return
         pill, name, app = row.pill, row.offer.name, self._app
 
