@@ -4,6 +4,9 @@ Frozen records that cross from the engine, which measures, to the models package
 with them. Rates are those of llama.cpp's own kernels on a quiet machine.
 """
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import msgspec
 
 
@@ -44,6 +47,17 @@ class DeviceRates(msgspec.Struct, frozen=True, kw_only=True):
     """Of a processor: the share of the full speed with fewer threads, as (threads, share)."""
 
 
+class _Graphics(Protocol):
+    @property
+    def kind(self) -> str: ...
+
+
+def leave_out_integrated[Device: _Graphics](gpus: Sequence[Device]) -> tuple[Device, ...]:
+    """The graphics devices that llama.cpp uses: integrated ones only where there is no other."""
+    own = tuple(gpu for gpu in gpus if gpu.kind != "igpu")
+    return own or tuple(gpus)
+
+
 class MachineRates(msgspec.Struct, frozen=True, kw_only=True):
     """All devices of a machine, the processor first. `base_bytes`: the engine without a model."""
 
@@ -60,5 +74,5 @@ class MachineRates(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gpus(self) -> tuple[DeviceRates, ...]:
-        """The graphics devices that layers can be given to."""
-        return self.devices[1:]
+        """The graphics devices that layers are given to: integrated ones only where alone."""
+        return leave_out_integrated(self.devices[1:])

@@ -21,7 +21,7 @@ import psutil
 
 from inglenook.base.errors import EngineError, ModelError
 from inglenook.base.events import EventHub
-from inglenook.base.rates import DeviceRates, KindRates, MachineRates
+from inglenook.base.rates import DeviceRates, KindRates, MachineRates, leave_out_integrated
 from inglenook.base.records import InstalledModel
 from inglenook.chat.defaults import Readable
 from inglenook.chat.forecast_events import ForecastChanged, MachineMeasured
@@ -168,7 +168,8 @@ class Forecasts:
         """This machine as far as it is known now; looks at the disk the first time."""
         ready = self._engine.state.ready
         devices = ready.devices if ready is not None else ()
-        cards = tuple(_make_card(d) for d in devices if d.kind in {"gpu", "igpu"})
+        found = tuple(device for device in devices if device.kind in {"gpu", "igpu"})
+        cards = tuple(_make_card(device) for device in leave_out_integrated(found))
         return Machine(
             memory_bytes=psutil.virtual_memory().total,
             gpu_bytes=sum(card.total_bytes for card in cards if not card.is_shared),

@@ -101,6 +101,9 @@ def describe_row(title: str, prediction: "Prediction", run: "Run | None") -> dic
         "needs_bytes": prediction.needs_bytes,
         "memory": msgspec.to_builtins(prediction.ram),
         "gpu_memory": msgspec.to_builtins(prediction.gpu),
+        "on_cards": [
+            {"name": name, **msgspec.to_builtins(memory)} for name, memory in prediction.on_cards
+        ],
         "n_ctx": prediction.n_ctx,
         "n_layers": prediction.n_layers,
         "n_layers_gpu": prediction.n_layers_gpu,

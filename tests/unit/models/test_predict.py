@@ -15,7 +15,7 @@ from inglenook.engine.sample_gguf import SampleShape, make_sample
 from inglenook.models.fit import Fit, judge_fit
 from inglenook.models.gguf import read_header
 from inglenook.models.predict.learned import Learned
-from inglenook.models.predict.memory import Use, count_buffer_bytes, count_kv_bytes, place
+from inglenook.models.predict.memory import Use, count_buffer_bytes, count_kv_bytes, place, split
 from inglenook.models.predict.prediction import Card, Correction, Machine, predict
 from inglenook.models.predict.ranking import choose_file, rank
 from inglenook.models.predict.shape import Layer, ModelShape, Weights, guess_shape, read_shape
@@ -142,8 +142,7 @@ def test_predicted_memory_is_what_the_engine_occupied(
         file_bytes=weights,
         is_tied=True,
     )
-    ram, gpu = place(shape, Use(), RATES, 0)
-    assert gpu.total == 0
+    (ram,) = place(shape, Use(), RATES, split(shape, 0, ()))
     without_buffers = ram.weights + ram.copies + kv + ram.program
     assert without_buffers == pytest.approx(loaded * 10**6, rel=0.03), name
     assert without_buffers + buffers * 10**6 == pytest.approx(read * 10**6, rel=0.07), name
@@ -267,6 +266,44 @@ def test_what_fits_a_graphics_card_goes_there_and_the_rest_stays() -> None:
     alone = predict(shape, Machine(32 * GB, rates=RATES))
     assert small.write_tps > alone.write_tps
     assert "graphics card" in " ".join(describe(large))
+
+
+def test_cards_share_the_layers_by_their_free_memory() -> None:
+    shape = guess_shape(4_900_000_000, "Q4_K_M", 8 * GB)
+    n_layers = shape.n_layers
+    processor, large, small = split(shape, n_layers + 1, (16 * GB, 8 * GB))
+    assert not processor
+    assert len(large.layers) == pytest.approx(2 * len(small.layers), abs=2)
+    assert [*large.layers, *small.layers] == list(shape.layers)
+    assert (large.has_output, small.has_output) == (False, True)
+    processor, first, second = split(shape, 9, (0, 0))
+    assert len(processor.layers) == n_layers - 8, "the output goes first, as one of the nine"
+    assert (len(first.layers), len(second.layers)) == (5, 3)
+    assert split(shape, 9, ())[0].has_output
+
+
+def test_what_no_card_holds_alone_goes_on_two_and_each_is_told() -> None:
+    shape = guess_shape(20 * GB, "Q4_K_M", 32 * GB)
+    two = (Card("Large", 16 * GB), Card("Small", 24 * GB, 10 * GB))
+    told = predict(shape, Machine(64 * GB, cards=two))
+    assert told.where == "gpu"
+    assert [name for name, _ in told.on_cards] == ["Large", "Small"]
+    assert all(told.on_cards[i][1].total < card.room_bytes for i, card in enumerate(two))
+    assert sum(memory.total for _, memory in told.on_cards) == told.gpu.total
+    assert predict(shape, Machine(64 * GB, cards=two[:1])).where == "partly"
+    words = " ".join(describe(told))
+    assert "On Large: " in words
+    assert "On Small: " in words
+    assert "run on the graphics cards" in words
+
+
+def test_an_integrated_device_gets_nothing_beside_a_card() -> None:
+    card, own = (
+        msgspec.structs.replace(RATES.cpu, name=kind, kind=kind, by_threads=())
+        for kind in ("gpu", "igpu")
+    )
+    assert msgspec.structs.replace(RATES, devices=(RATES.cpu, own, card)).gpus == (card,)
+    assert msgspec.structs.replace(RATES, devices=(RATES.cpu, own)).gpus == (own,)
 
 
 def test_a_shared_device_that_is_slower_is_left_alone() -> None:

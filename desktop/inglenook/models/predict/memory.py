@@ -6,8 +6,10 @@ of one step. What a step needs is not told by any formula of the library but by 
 tensors; the one here was fitted to what it reports over many shapes (`tests/unit/models/predict`).
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, Literal
 
 from inglenook.base.rates import MachineRates
@@ -59,6 +61,15 @@ class Memory:
     def total(self) -> int:
         """All of it."""
         return self.weights + self.copies + self.kv + self.buffers + self.program
+
+    def __add__(self, other: "Memory") -> "Memory":
+        return Memory(
+            self.weights + other.weights,
+            self.copies + other.copies,
+            self.kv + other.kv,
+            self.buffers + other.buffers,
+            self.program + other.program,
+        )
 
 
 def count_kv_bytes(layers: Sequence[Layer], use: Use) -> int:
@@ -122,47 +133,70 @@ def count_bytes(weights: Sequence[Weights]) -> int:
     return sum(part.n_bytes for part in weights)
 
 
-def place(
-    shape: ModelShape, use: Use, machine: MachineRates | None, n_on_gpu: int, n_gpus: int = 1
-) -> tuple[Memory, Memory]:
-    """The machine's memory and the graphics cards' together, with so many layers on them.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one device does of a model: some layers, and perhaps the output after the last one."""
 
-    One more than there are layers takes the output along.
+    layers: Sequence[Layer] = ()
+    has_output: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.layers) or self.has_output
+
+
+def split(shape: ModelShape, n_offloaded: int, rooms: Sequence[int]) -> tuple[Part, ...]:
+    """The processor's part and then each graphics card's, as llama.cpp divides a model.
+
+    `n_offloaded` counts from the end, where the output stands for one layer; `rooms` are the
+    cards' free memories, in bytes, by which they share.
     """
-    n_layers = shape.n_layers
-    n_moved = min(n_on_gpu, n_layers)
-    stays, goes = shape.layers[: n_layers - n_moved], shape.layers[n_layers - n_moved :]
-    has_output_moved = n_on_gpu > n_layers
-    staying = [part for layer in stays for part in layer.weights]
-    going = [part for layer in goes for part in layer.weights]
-    (going if has_output_moved else staying).extend(shape.output_weights)
+    n_going = min(n_offloaded, shape.n_layers + 1) if rooms else 0
+    start = shape.n_layers + 1 - n_going
+    parts = [Part(shape.layers[:start], has_output=not n_going)]
+    ends = list(accumulate(rooms)) if any(rooms) else list(range(1, len(rooms) + 1))
+    owners = [bisect_right(ends, i * ends[-1] / n_going) for i in range(n_going)]
+    for card in range(len(rooms)):
+        own = [start + i for i, owner in enumerate(owners) if owner == card]
+        layers = [shape.layers[i] for i in own if i < shape.n_layers]
+        parts.append(Part(layers, has_output=shape.n_layers in own))
+    return tuple(parts)
+
+
+def place(
+    shape: ModelShape, use: Use, machine: MachineRates | None, parts: Sequence[Part]
+) -> tuple[Memory, ...]:
+    """The machine's memory and then each graphics card's, for the parts that `split` gives."""
+    processor, *cards = parts
+    is_alone = not any(cards)
+    own = [part for layer in processor.layers for part in layer.weights]
+    in_file = count_bytes(own)
+    is_shared = shape.is_tied and processor.has_output
+    if not is_shared:
+        in_file += count_bytes(shape.input_weights)
+    if processor.has_output:
+        in_file += count_bytes(shape.output_weights)
+        own.extend(() if shape.is_tied else shape.output_weights)
     buffers = count_buffer_bytes(shape, use)
-    in_file = count_bytes(staying) + count_bytes(shape.input_weights)
-    own = [part for layer in stays for part in layer.weights]
-    if not shape.is_tied and not has_output_moved:
-        own.extend(shape.output_weights)
-    if shape.is_tied and not has_output_moved:
-        in_file -= count_bytes(shape.input_weights)
-    program = count_program_bytes(shape, machine, use)
-    if not n_on_gpu:
-        memory = Memory(
-            weights=in_file,
-            copies=count_copies(own, machine),
-            kv=count_kv_bytes(stays, use),
-            buffers=buffers,
-            program=program,
-        )
-        return memory, Memory()
     rest = min(use.n_ubatch, use.n_ctx) * shape.n_embd * _FLOAT * 2
     ram = Memory(
         weights=in_file,
         copies=count_copies(own, machine),
-        kv=count_kv_bytes(stays, use),
-        buffers=buffers if stays else rest,
-        program=program,
+        kv=count_kv_bytes(processor.layers, use),
+        buffers=buffers if processor.layers or is_alone else rest,
+        program=count_program_bytes(shape, machine, use),
     )
-    gpu = Memory(weights=count_bytes(going), kv=count_kv_bytes(goes, use), buffers=buffers * n_gpus)
-    return ram, gpu
+    return ram, *(_place_on_card(shape, use, card, buffers) for card in cards)
+
+
+def _place_on_card(shape: ModelShape, use: Use, card: Part, buffers: int) -> Memory:
+    if not card:
+        return Memory()
+    weights = [part for layer in card.layers for part in layer.weights]
+    if card.has_output:
+        weights.extend(shape.output_weights)
+    return Memory(
+        weights=count_bytes(weights), kv=count_kv_bytes(card.layers, use), buffers=buffers
+    )
 
 
 def _pad(n_cells: int) -> int:

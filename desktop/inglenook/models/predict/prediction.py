@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from inglenook.base.rates import DeviceRates, MachineRates
-from inglenook.models.predict.memory import Memory, Use, place
-from inglenook.models.predict.shape import Layer, ModelShape
+from inglenook.models.predict.memory import Memory, Part, Use, place, split
+from inglenook.models.predict.shape import ModelShape
 from inglenook.models.predict.speed import time_prompt, time_token
 
 type Where = Literal["gpu", "partly", "memory", "tight", "too_large"]
@@ -52,6 +52,11 @@ class Card:
     free_bytes: int = 0
     is_shared: bool = False
 
+    @property
+    def room_bytes(self) -> int:
+        """What a model may take of it, as far as it is known."""
+        return self.free_bytes or self.total_bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -75,8 +80,8 @@ class Machine:
 class Prediction:
     """What runs where, in bytes and tokens per second; 0.0 where the speed is not known.
 
-    `ram` and `gpu` are the machine's memory and the graphics cards'. `n_ctx` is the context they
-    are for.
+    `ram` and `gpu` are the machine's memory and the graphics cards' together. `n_ctx` is the
+    context they are for. `n_layers_gpu` counts the output as one layer more.
     """
 
     where: Where
@@ -93,6 +98,8 @@ class Prediction:
     weights_per_token: int = 0
     """Bytes that are gone through for one token."""
     kv_type: str = "f16"
+    on_cards: tuple[tuple[str, Memory], ...] = ()
+    """What lies on each graphics card, where there are several."""
 
     @property
     def needs_bytes(self) -> int:
@@ -112,7 +119,8 @@ def predict(
     n_on_gpu = _choose_layers(shape, machine, use)
     if n_on_gpu and machine.rates is not None and _is_cpu_better(shape, machine, use, n_on_gpu):
         n_on_gpu = 0
-    ram, gpu = place(shape, use, machine.rates, n_on_gpu, max(1, len(machine.cards)))
+    ram, *on_cards = place(shape, use, machine.rates, _split(shape, machine, n_on_gpu))
+    gpu = sum(on_cards, Memory())
     if correction.memory != 1.0 and not n_on_gpu:
         ram = _scale(ram, correction.memory)
     write_s, read_s = _time(shape, machine, use, n_on_gpu)
@@ -130,6 +138,7 @@ def predict(
         is_guess=shape.is_guess,
         weights_per_token=_count_per_token(shape),
         kv_type=use.kv_type,
+        on_cards=_name_cards(machine, on_cards),
     )
 
 
@@ -139,14 +148,14 @@ def predict_write_tps(
     """Tokens per second after so many others, without any correction; 0.0 where not known."""
     if machine.rates is None:
         return 0.0
-    return _invert(_time_token(shape, machine.rates, n_on_gpu, min(n_context, use.n_ctx)))
+    return _invert(_time_token(shape, machine, n_on_gpu, min(n_context, use.n_ctx)))
 
 
 def predict_read_tps(shape: ModelShape, machine: Machine, n_on_gpu: int, n_tokens: int) -> float:
     """Prompt tokens per second, without any correction; 0.0 where not known."""
     if machine.rates is None:
         return 0.0
-    return _invert(_time_prompt(shape, machine.rates, n_on_gpu, n_tokens) / max(1, n_tokens))
+    return _invert(_time_prompt(shape, machine, n_on_gpu, n_tokens) / max(1, n_tokens))
 
 
 def _choose_layers(shape: ModelShape, machine: Machine, use: Use) -> int:
@@ -157,12 +166,25 @@ def _choose_layers(shape: ModelShape, machine: Machine, use: Use) -> int:
     whole = shape.n_layers + 1
     if use.n_gpu_layers is not None and use.n_gpu_layers > 0:
         return min(use.n_gpu_layers, whole)
-    room = sum(card.free_bytes or card.total_bytes for card in machine.cards)
     for n_layers in (whole, *(n for n in _STEPS if n < shape.n_layers)):
-        _, gpu = place(shape, use, machine.rates, n_layers, len(machine.cards))
-        if gpu.total * (1 + _GPU_MARGIN_SHARE) + _GPU_MARGIN_BYTES <= room:
+        _, *on_cards = place(shape, use, machine.rates, _split(shape, machine, n_layers))
+        if all(map(_has_room, machine.cards, on_cards)):
             return n_layers
     return 0
+
+
+def _has_room(card: Card, memory: Memory) -> bool:
+    needed = memory.total * (1 + _GPU_MARGIN_SHARE) + _GPU_MARGIN_BYTES
+    return not memory.total or needed <= card.room_bytes
+
+
+def _split(shape: ModelShape, machine: Machine, n_on_gpu: int) -> tuple[Part, ...]:
+    return split(shape, n_on_gpu, [card.room_bytes for card in machine.cards])
+
+
+def _name_cards(machine: Machine, on_cards: Sequence[Memory]) -> tuple[tuple[str, Memory], ...]:
+    taken = [(c.name, m) for c, m in zip(machine.cards, on_cards, strict=True) if m.total]
+    return tuple(taken) if len(taken) > 1 else ()
 
 
 def _is_cpu_better(shape: ModelShape, machine: Machine, use: Use, n_on_gpu: int) -> bool:
@@ -177,47 +199,50 @@ def _is_cpu_better(shape: ModelShape, machine: Machine, use: Use, n_on_gpu: int)
 
 def _time(shape: ModelShape, machine: Machine, use: Use, n_on_gpu: int) -> tuple[float, float]:
     """Seconds for one token written, and for one read; zeros where nothing was measured."""
-    rates = machine.rates
-    if rates is None:
+    if machine.rates is None:
         return 0.0, 0.0
     depth, n_read = min(USUAL_DEPTH, use.n_ctx), min(USUAL_PROMPT, use.n_ctx)
     return (
-        _time_token(shape, rates, n_on_gpu, depth),
-        _time_prompt(shape, rates, n_on_gpu, n_read) / n_read,
+        _time_token(shape, machine, n_on_gpu, depth),
+        _time_prompt(shape, machine, n_on_gpu, n_read) / n_read,
     )
 
 
-def _split(
-    shape: ModelShape, rates: MachineRates, n_on_gpu: int
-) -> list[tuple[DeviceRates, Sequence[Layer], bool]]:
-    """Which device does which layers; True for the one that has the output."""
-    if not n_on_gpu or not rates.gpus:
-        return [(rates.cpu, shape.layers, True)]
-    n_stays = shape.n_layers - min(n_on_gpu, shape.n_layers)
-    stays, goes = shape.layers[:n_stays], shape.layers[n_stays:]
-    has_output = n_on_gpu > shape.n_layers
-    parts: list[tuple[DeviceRates, Sequence[Layer], bool]] = [(rates.cpu, stays, not has_output)]
-    each = -(-len(goes) // len(rates.gpus))
-    for i, device in enumerate(rates.gpus):
-        some = goes[i * each : (i + 1) * each]
-        is_last = i == len(rates.gpus) - 1
-        parts.append((device, some, has_output and is_last))
-    return parts
+def _list_work(
+    shape: ModelShape, machine: Machine, n_on_gpu: int
+) -> list[tuple[DeviceRates, Part]]:
+    """Which device does what, of those that do anything."""
+    rates = machine.rates
+    if rates is None:
+        return []
+    processor, *cards = _split(shape, machine, n_on_gpu if rates.gpus else 0)
+    work = [(rates.cpu, processor)]
+    work += [
+        (_find_rates(rates, c.name), part) for c, part in zip(machine.cards, cards, strict=True)
+    ]
+    return [(device, part) for device, part in work if part]
 
 
-def _time_token(shape: ModelShape, rates: MachineRates, n_on_gpu: int, n_context: int) -> float:
+def _find_rates(rates: MachineRates, name: str) -> DeviceRates:
+    """What a card was measured at; one that could not be measured is taken to be like another."""
+    named = (gpu for gpu in rates.gpus if name in {gpu.name, gpu.description})
+    return next(named, rates.gpus[0] if rates.gpus else rates.cpu)
+
+
+def _time_token(shape: ModelShape, machine: Machine, n_on_gpu: int, n_context: int) -> float:
     spent = _SAMPLING_S + _WORD_S * shape.n_vocab
-    for device, layers, has_output in _split(shape, rates, n_on_gpu):
-        if layers or has_output:
-            spent += time_token(shape, layers, device, n_context=n_context, has_output=has_output)
+    for device, part in _list_work(shape, machine, n_on_gpu):
+        spent += time_token(
+            shape, part.layers, device, n_context=n_context, has_output=part.has_output
+        )
     return spent
 
 
-def _time_prompt(shape: ModelShape, rates: MachineRates, n_on_gpu: int, n_tokens: int) -> float:
+def _time_prompt(shape: ModelShape, machine: Machine, n_on_gpu: int, n_tokens: int) -> float:
     return sum(
-        time_prompt(shape, layers, device, n_tokens=n_tokens, has_output=has_output)
-        for device, layers, has_output in _split(shape, rates, n_on_gpu)
-        if layers
+        time_prompt(shape, part.layers, device, n_tokens=n_tokens, has_output=part.has_output)
+        for device, part in _list_work(shape, machine, n_on_gpu)
+        if part.layers
     )
 
 

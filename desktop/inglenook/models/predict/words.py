@@ -13,7 +13,8 @@ def describe_memory(prediction: Prediction) -> list[str]:
     """What it takes, one line for each memory, and what there is."""
     lines = []
     if prediction.gpu.total:
-        lines.append(f"On the graphics card: {_add_up(prediction.gpu, prediction)}.")
+        for name, memory in prediction.on_cards or (("the graphics card", prediction.gpu),):
+            lines.append(f"On {name}: {_add_up(memory, prediction)}.")
         lines.append(f"In memory: {_add_up(prediction.ram, prediction)}.")
     else:
         lines.append(f"{_capitalise(_add_up(prediction.ram, prediction))}.")
@@ -25,13 +26,14 @@ def describe_memory(prediction: Prediction) -> list[str]:
 def describe_place(prediction: Prediction) -> str:
     """What runs where, in one sentence."""
     n, whole = prediction.n_layers_gpu, prediction.n_layers
+    cards = "graphics cards" if prediction.on_cards else "graphics card"
     if prediction.where == "too_large":
         needs = describe_size(prediction.ram.total)
         return f"It does not fit: it needs {needs} of memory."
     if n > whole:
-        return f"All {whole} layers run on the graphics card."
+        return f"All {whole} layers run on the {cards}."
     if n:
-        return f"{n} of {whole} layers run on the graphics card, the others on the processor."
+        return f"{n - 1} of {whole} layers run on the {cards}, the others on the processor."
     if prediction.where == "tight":
         return "It runs on the processor, and leaves little memory for other programs."
     return "It runs on the processor."
