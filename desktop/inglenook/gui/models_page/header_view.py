@@ -2,19 +2,12 @@
 
 from typing import TYPE_CHECKING, Any, Final, override
 
-from PySide6.QtCore import (
-    QAbstractTableModel,
-    QModelIndex,
-    QPersistentModelIndex,
-    QSortFilterProxyModel,
-    Qt,
-)
+from PySide6.QtCore import QModelIndex, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QHBoxLayout,
-    QHeaderView,
     QLineEdit,
     QPlainTextEdit,
     QTableView,
@@ -22,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from inglenook.gui.tables import Index, RecordTable, make_table_view
 from inglenook.gui.theme import RADIUS_CONTROL, Theme
 from inglenook.gui.widgets import ElidedLabel, make_button, make_label
 
@@ -30,42 +24,16 @@ if TYPE_CHECKING:
 
 LINE_CHARS: Final = 160
 
-type Index = QModelIndex | QPersistentModelIndex
 
-
-class HeaderTable(QAbstractTableModel):
+class HeaderTable(RecordTable["Entry"]):
     """Key and value, one line each; the whole value under `UserRole`."""
-
-    def __init__(self, entries: "tuple[Entry, ...]", parent: QWidget) -> None:
-        super().__init__(parent)
-        self._entries = entries
-        self._heads = (self.tr("Key"), self.tr("Value"))
-
-    @override
-    def rowCount(self, parent: Index | None = None) -> int:
-        """One row for each key."""
-        return 0 if parent is not None and parent.isValid() else len(self._entries)
-
-    @override
-    def columnCount(self, parent: Index | None = None) -> int:
-        """Key and value."""
-        return 0 if parent is not None and parent.isValid() else len(self._heads)
-
-    @override
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """The columns' names."""
-        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return self._heads[section]
-        return None
 
     @override
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """The text of one cell."""
-        if index.row() >= len(self._entries):
+        if index.row() >= len(self.records):
             return None
-        entry = self._entries[index.row()]
+        entry = self.records[index.row()]
         if role == Qt.ItemDataRole.UserRole:
             return entry.value
         if role != Qt.ItemDataRole.DisplayRole:
@@ -97,7 +65,7 @@ class HeaderView(QDialog):
         self.field.setClearButtonEnabled(True)
         column.addWidget(self.field)
         self.rows = QSortFilterProxyModel(self)
-        self.rows.setSourceModel(HeaderTable(entries, self))
+        self.rows.setSourceModel(HeaderTable((self.tr("Key"), self.tr("Value")), self, entries))
         self.rows.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         self.rows.setFilterKeyColumn(-1)
         self.field.textChanged.connect(self.rows.setFilterFixedString)
@@ -119,21 +87,11 @@ class HeaderView(QDialog):
         column.addLayout(self._make_buttons())
 
     def _make_table(self) -> QTableView:
-        table = QTableView()
-        table.setModel(self.rows)
-        table.setAccessibleName(self.tr("The keys of the header"))
-        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table = make_table_view(self.rows, self.tr("The keys of the header"), 1)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setShowGrid(False)
         table.setStyleSheet("QTableView::item { padding-left: 5px; }")
         table.setWordWrap(False)
         table.setTabKeyNavigation(False)
-        table.verticalHeader().hide()
-        header = table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.setSectionResizeMode(0, QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         table.selectionModel().currentRowChanged.connect(self._on_row)
         return table
 

@@ -2,67 +2,46 @@
 
 from typing import Any, override
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, QTimer
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from inglenook.base.network import Connection, Network
 from inglenook.gui.formats import format_bytes, format_moment
+from inglenook.gui.tables import Index, RecordTable, make_table_view
 from inglenook.gui.widgets import make_label
 
 REFRESH_MS = 1000
 
-type Index = QModelIndex | QPersistentModelIndex
 
-
-class LedgerTable(QAbstractTableModel):
+class LedgerTable(RecordTable[Connection]):
     """When, where to, why, how much came back; newest first."""
 
     def __init__(self, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._lines: tuple[Connection, ...] = ()
-        self._heads = (self.tr("When"), self.tr("Where to"), self.tr("Why"), self.tr("Received"))
+        heads = (self.tr("When"), self.tr("Where to"), self.tr("Why"), self.tr("Received"))
+        super().__init__(heads, parent)
 
     def set_lines(self, lines: tuple[Connection, ...]) -> None:
         """Show these lines, given oldest first."""
         newest_first = lines[::-1]
-        if newest_first == self._lines:
+        if newest_first == self.records:
             return
-        if len(newest_first) != len(self._lines):
+        if len(newest_first) != len(self.records):
             self.beginResetModel()
-            self._lines = newest_first
+            self.records = newest_first
             self.endResetModel()
             return
-        self._lines = newest_first
-        self.dataChanged.emit(self.index(0, 0), self.index(len(self._lines) - 1, 3))
-
-    @override
-    def rowCount(self, parent: Index | None = None) -> int:
-        """One row for each connection."""
-        return 0 if parent is not None and parent.isValid() else len(self._lines)
-
-    @override
-    def columnCount(self, parent: Index | None = None) -> int:
-        """Four columns."""
-        return 0 if parent is not None and parent.isValid() else len(self._heads)
-
-    @override
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """The columns' names."""
-        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return self._heads[section]
-        return None
+        self.records = newest_first
+        self.dataChanged.emit(self.index(0, 0), self.index(len(self.records) - 1, 3))
 
     @override
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """The text of one cell."""
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() == 3:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        if role != Qt.ItemDataRole.DisplayRole or index.row() >= len(self._lines):
+        if role != Qt.ItemDataRole.DisplayRole or index.row() >= len(self.records):
             return None
-        line = self._lines[index.row()]
+        line = self.records[index.row()]
         host = line.host
         if line.proxy:
             host = self.tr("{host} via {proxy}").replace("{host}", host)
@@ -89,18 +68,8 @@ class Ledger(QWidget):
         self._empty = make_label(self.tr("None so far."), "quiet")
         column.addWidget(self._empty)
         self.table = LedgerTable(self)
-        self._view = QTableView()
-        self._view.setModel(self.table)
-        self._view.setAccessibleName(self.tr("Connections of this session"))
-        self._view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self._view.setShowGrid(False)
+        self._view = make_table_view(self.table, self.tr("Connections of this session"), 2)
         self._view.setMinimumHeight(220)
-        self._view.verticalHeader().hide()
-        header = self._view.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
-        header.setHighlightSections(False)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         column.addWidget(self._view)
         self._timer = QTimer(self)
         self._timer.setInterval(REFRESH_MS)
