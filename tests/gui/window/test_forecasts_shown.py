@@ -5,7 +5,6 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from inglenook.base.rates import DeviceRates, KindRates, MachineRates
 from inglenook.chat.forecast_events import ForecastChanged
 from inglenook.gui.models_page.fit_pill import FitPill
 from inglenook.gui.models_page.model_forecast import ModelForecast
@@ -14,25 +13,11 @@ from inglenook.models.fit import Machine, fit_of, judge_fit
 from inglenook.models.predict.learned import Run
 from inglenook.models.predict.prediction import predict
 from inglenook.models.predict.shape import guess_shape
+from support.rates import make_rates
 from support.window import WindowKit, wait_until
 
 GB = 10**9
-RATES = MachineRates(
-    base_bytes=32_000_000,
-    devices=(
-        DeviceRates(
-            name="CPU",
-            description="",
-            kind="cpu",
-            kinds={"Q4_K": KindRates(bytes_per_s=20e9, ops_per_s=100e9)},
-            layer_s=2e-5,
-            token_s=2e-5,
-            look_ops_per_s=8e9,
-            read_look_ops_per_s=4e10,
-        ),
-    ),
-)
-MACHINE = Machine(16 * GB, rates=RATES)
+MACHINE = Machine(16 * GB, rates=make_rates("Q4_K"))
 
 
 def say(text: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from inglenook.base.errors import EngineError, ModelError
 from inglenook.base.events import EventHub
-from inglenook.base.rates import DeviceRates, KindRates, MachineRates
+from inglenook.base.rates import KindRates
 from inglenook.base.records import InstalledModel
 from inglenook.chat.forecast_events import ForecastChanged, MachineMeasured
 from inglenook.chat.forecasts import Forecasts, take_better
@@ -27,23 +27,10 @@ from inglenook.engine.protocol import (
     PromptMessage,
 )
 from inglenook.engine.seam import EngineState
+from support.rates import make_rates
 from support.tiny_gguf import write_tiny_gguf
 
-RATES = MachineRates(
-    base_bytes=32_000_000,
-    devices=(
-        DeviceRates(
-            name="CPU",
-            description="",
-            kind="cpu",
-            kinds={"Q8_0": KindRates(bytes_per_s=10e9, ops_per_s=50e9)},
-            layer_s=2e-5,
-            token_s=2e-5,
-            look_ops_per_s=8e9,
-            read_look_ops_per_s=4e10,
-        ),
-    ),
-)
+RATES = make_rates(bytes_per_s=10e9, ops_per_s=50e9)
 
 
 @pytest.fixture(scope="module")
