@@ -21,13 +21,14 @@ from inglenook.gui.composer_parts import TIGHT_SHARE
 from inglenook.gui.drafts import Draft
 from inglenook.gui.formats import format_count
 from inglenook.gui.live import DraftSet, LiveRun, LiveRuns
+from inglenook.gui.reply_actions import N_DRAFTS, ReplyActions
 from inglenook.gui.sidebar.rows import clean_title
 from inglenook.gui.starters import Opening
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.transcript import prepare_views
 from inglenook.gui.waits import Waits
 from inglenook.gui.writing import Writing
-from inglenook.store.records import Attachment, Conversation, Message
+from inglenook.store.records import Conversation, Message
 
 if TYPE_CHECKING:
     from inglenook.chat.chat import Started
@@ -36,9 +37,6 @@ log = logging.getLogger(__name__)
 
 type Branch = tuple[tuple[Message, ...], tuple[Message, ...]]
 """The messages on show, and the drafts of which the last one is one."""
-
-N_DRAFTS = 3
-"""So many drafts are asked for at once."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +77,9 @@ class ChatController(QObject):
         self.writing = Writing(app, page, tasks, bridge, lambda: self.conversation_id, self)
         self.waits = Waits(page.transcript, live, lambda: self.conversation_id, self)
         self._opening = Opening(self)
+        self._actions = ReplyActions(
+            app, page, tasks, bridge, live, lambda: self.conversation_id, self
+        )
         self.conversation: Conversation | None = None
         self._picked_model_id: str | None = None
         self._wanted_id = ""
@@ -247,7 +248,7 @@ class ChatController(QObject):
             self._sending.remove(sending)
             self._bridge.drain()
             if sending.is_stopped:
-                self._stop([reply.id for reply in started.replies])
+                self._actions.stop(reply.id for reply in started.replies)
             if conversation_id is None and self._wanted_id == wanted:
                 self._wanted_id = started.conversation.id
                 self._show_conversation(started.conversation)
@@ -294,27 +295,7 @@ class ChatController(QObject):
         """Stop the reply of the conversation on show, and all drafts of it, begun or not."""
         for sending in self._sending:
             sending.is_stopped |= sending.conversation_id == self.conversation_id
-        self._stop([run.reply.id for run in self._live.all_of(self.conversation_id)])
-
-    def stop_draft(self, message_id: str) -> None:
-        """Stop one of several drafts; the others go on."""
-        self._stop([message_id])
-
-    def _stop(self, run_ids: list[str]) -> None:
-        def work() -> None:
-            for run_id in reversed(run_ids):  # Those that wait for the engine first.
-                self._app.chat.stop(run_id)
-
-        if run_ids:
-            self._tasks.run(work, None, self._show_error)
-
-    def retry(self, message_id: str) -> None:
-        """Write another version of a reply; the earlier ones stay."""
-        self._start(lambda: self._app.chat.retry(message_id))
-
-    def draft_more(self, message_id: str) -> None:
-        """Write several other versions of a reply side by side; the earlier ones stay."""
-        self._start(lambda: self._app.chat.draft_more(message_id, N_DRAFTS))
+        self._actions.stop(run.reply.id for run in self._live.all_of(self.conversation_id))
 
     def keep_by_number(self, number: int) -> None:
         """Keep one of the drafts on show, counted from 1."""
@@ -344,25 +325,6 @@ class ChatController(QObject):
 
         self._run(work, done)
 
-    def edit(self, message_id: str, text: str, files: tuple[Attachment, ...]) -> None:
-        """Ask differently; the earlier question and its replies stay as another version."""
-        self._start(lambda: self._app.chat.edit(message_id, text, attachments=files))
-
-    def continue_reply(self, message_id: str) -> None:
-        """Go on where a reply was cut off."""
-        self._start(lambda: self._app.chat.continue_reply(message_id))
-
-    def help_reply(self, message_id: str, name: str) -> None:
-        """Do what a reply that was cut off or does not get on needs."""
-        chat = self._app.chat
-        match name:
-            case "leave_gpu":
-                self._start(lambda: chat.continue_without_gpu(message_id))
-            case "restart":
-                self._tasks.run(chat.restart_engine, None, self._show_error)
-            case _:
-                self._tasks.run(lambda: chat.stop(message_id), None, self._show_error)
-
     def choose_sibling(self, message_id: str) -> None:
         """Show another version at one place of the conversation."""
         conversation_id = self.conversation_id
@@ -383,17 +345,6 @@ class ChatController(QObject):
         self._run(work, done)
 
     # --- showing ---
-
-    def _start(self, begin: "Callable[[], Started]") -> None:
-        conversation_id = self.conversation_id
-        if conversation_id is None:
-            return
-        if self._live.of_conversation(conversation_id) is not None:
-            self._page.composer.set_notice(self.tr("Stop the reply first."), "quiet")
-            return
-        self._page.notice.hide()
-
-        self._run(begin, lambda _: self._bridge.drain())
 
     def _show_conversation(self, conversation: Conversation | None) -> None:
         is_other = conversation is None or conversation.id != self.conversation_id
@@ -516,14 +467,8 @@ class ChatController(QObject):
 
     def _connect_page(self) -> None:
         transcript, composer = self._page.transcript, self._page.composer
-        transcript.retry_requested.connect(self.retry)
-        transcript.drafts_requested.connect(self.draft_more)
-        transcript.stop_requested.connect(self.stop_draft)
         transcript.draft_kept.connect(self.keep_draft)
         transcript.draft_shown.connect(self._on_draft_shown)
-        transcript.edit_requested.connect(self.edit)
-        transcript.continue_requested.connect(self.continue_reply)
-        transcript.help_requested.connect(self.help_reply)
         transcript.sibling_chosen.connect(self.choose_sibling)
         transcript.starter_chosen.connect(self.send)
         composer.submitted.connect(self.send)
