@@ -95,6 +95,7 @@ class Theme(QObject):
         self.zoom = 1.0
         self._wanted = "system"
         self._text_font: QFont | None = None
+        self._code_font: QFont | None = None
         self._fonts: dict[tuple[int, QFont.Weight], QFont] = {}
         QGuiApplication.styleHints().colorSchemeChanged.connect(self._on_system_changed)
 
@@ -117,7 +118,9 @@ class Theme(QObject):
 
     def code_font(self, size_px: int = 13) -> QFont:
         """The system's fixed-width font at a size."""
-        font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        if self._code_font is None:
+            self._code_font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+        font = QFont(self._code_font)
         font.setPixelSize(self.px(size_px))
         return font
 

@@ -409,19 +409,18 @@ class Row(QWidget):
 
     def fit(self, width: int) -> int:
         """Place everything for a width; the height it takes."""
-        shown = [widget for widget in (*self._left, *self._right) if not widget.isHidden()]
-        height = max((widget.sizeHint().height() for widget in shown), default=0)
+        left_shown, right_shown = (
+            [(widget, widget.sizeHint()) for widget in side if not widget.isHidden()]
+            for side in (self._left, self._right)
+        )
+        height = max((size.height() for _, size in (*left_shown, *right_shown)), default=0)
         right = width
-        for widget in reversed([widget for widget in self._right if not widget.isHidden()]):
-            size = widget.sizeHint()
+        for widget, size in reversed(right_shown):
             right -= size.width()
             widget.setGeometry(right, (height - size.height()) // 2, size.width(), size.height())
             right -= self._gap // 3
         left = 0
-        for widget in self._left:
-            if widget.isHidden():
-                continue
-            size = widget.sizeHint()
+        for widget, size in left_shown:
             room = max(0, min(size.width(), right - left))
             room = room if not left or room == size.width() else 0
             widget.setGeometry(left, (height - size.height()) // 2, room, size.height())

@@ -38,6 +38,7 @@ class Formats:
         self._ink = ink
         self._text_px = text_px
         self._chars: dict[tuple[Span, int], QTextCharFormat] = {}
+        self._code_chars: dict[str, QTextCharFormat] = {}
 
     def quieten(self) -> "Formats":
         """The same for text beside the matter: a little smaller, in quiet ink."""
@@ -119,10 +120,13 @@ class Formats:
 
     def code_char(self, role: str = "") -> QTextCharFormat:
         """The format of characters in a code block."""
-        made = QTextCharFormat()
-        made.setFont(self.theme.code_font(CODE_PX))
-        made.setForeground(self.theme.colours.colour(role or self._ink))
-        return made
+        role = role or self._ink
+        if role not in self._code_chars:
+            made = QTextCharFormat()
+            made.setFont(self.theme.code_font(CODE_PX))
+            made.setForeground(self.theme.colours.colour(role))
+            self._code_chars[role] = made
+        return self._code_chars[role]
 
     def code_block(self) -> QTextBlockFormat:
         """The format of a line in a code block."""
