@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -112,10 +113,18 @@ def write(probe: Probe, n_prompt: int) -> tuple[float, int]:
 
 def run(path: Path, shape: ModelShape, machine: Machine, n_ctx: int) -> Outcome:
     options = LoadOptions(n_ctx=n_ctx)
-    use = make_use(options, shape)
+    use = make_use(options, shape, keeps_idle=True)
     told = predict(shape, machine, use)
-    with Probe() as probe:
-        probe.load(Load(model_id="m", path=str(path), options=options))
+    with TemporaryDirectory() as folder, Probe() as probe:
+        probe.load(
+            Load(
+                model_id="m",
+                path=str(path),
+                options=options,
+                snapshot_folder=folder,
+                snapshot_limit_bytes=1 << 40,
+            )
+        )
         process = psutil.Process(probe.engine.state.pid)
         loaded_bytes = process.memory_info().rss
         short, depth = write(probe, 0)

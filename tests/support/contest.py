@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, Self
 
 import psutil
@@ -49,14 +50,15 @@ class Rig:
         self.path = find_model(name, peers)
         self.ceiling = LlamaBench(peers.llama_bench, str(self.path))
         self.probe = stack.enter_context(Probe())
-        self.n_ctx = self.probe.load(self.make_load()).n_ctx
+        folder = stack.enter_context(TemporaryDirectory(prefix="inglenook-bench-"))
+        self.n_ctx = self.probe.load(self.make_load(Path(folder))).n_ctx
         self.server = stack.enter_context(LlamaServer(peers.llama_server, self.path))
         self.high_level = stack.enter_context(HighLevel(self.path))
         self.prompts = Prompts(self.probe)
         self._numbers = count(1)
 
     def make_load(self, folder: Path | None = None) -> Load:
-        """What the app asks for."""
+        """What the app asks for; without a folder nothing is kept on the disk."""
         limit = 1 << 40 if folder is not None else 0
         return Load(
             model_id="bench",

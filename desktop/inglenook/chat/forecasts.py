@@ -269,7 +269,7 @@ class Forecasts:
         if shape is None:
             return None
         options = make_load(model, self._settings, None).options
-        return self._predict(shape, make_use(options, shape))
+        return self._predict(shape, self._make_use(options, shape))
 
     def find_measured(self, model: InstalledModel) -> Run | None:
         """What a model on this disk was measured at when it last ran here."""
@@ -303,7 +303,11 @@ class Forecasts:
         options = make_load_options(self._settings)
         if n_ctx is not None:
             options = msgspec.structs.replace(options, n_ctx=n_ctx)
-        return self._predict(shape, make_use(options, shape))
+        return self._predict(shape, self._make_use(options, shape))
+
+    def _make_use(self, options: LoadOptions, shape: ModelShape) -> Use:
+        keeps_idle = bool(self._settings.get("engine.snapshot_gb"))
+        return make_use(options, shape, keeps_idle=keeps_idle)
 
     def predict_size(
         self, size_bytes: int, quantisation: str, n_params: int = 0, n_active: int = 0
@@ -388,7 +392,7 @@ class Forecasts:
             n_ctx=loaded.n_ctx,
             kv_type=loaded.kv_type,
             n_ubatch=loaded.n_ubatch or 512,
-            flash_attention=loaded.flash_attention or not loaded.n_layers_gpu,
+            flash_attention=loaded.flash_attention,
             n_gpu_layers=loaded.n_layers_gpu,
         )
         key = self._name_model(shape)
@@ -471,15 +475,20 @@ def _take_better(one: DeviceRates, other: DeviceRates) -> DeviceRates:
     )
 
 
-def make_use(options: LoadOptions, shape: ModelShape) -> Use:
-    """How a model would be loaded, in the terms of the arithmetic."""
+def make_use(options: LoadOptions, shape: ModelShape, *, keeps_idle: bool) -> Use:
+    """How a model would be loaded, in the terms of the arithmetic.
+
+    `keeps_idle`: whether idle conversations go to the disk, which automatic attention depends on.
+    """
     automatic = min(shape.n_ctx_train or _USUAL_CTX, _USUAL_CTX)
     return Use(
         n_ctx=options.n_ctx or automatic,
         kv_type=options.kv_type,
         n_ubatch=options.n_ubatch,
         n_seq_max=options.n_seq_max,
-        flash_attention=options.flash_attention is not False,
+        flash_attention=options.flash_attention
+        if keeps_idle
+        else options.flash_attention is not False,
         n_gpu_layers=options.n_gpu_layers,
     )
 

@@ -282,6 +282,7 @@ class _Sample:
                     n_outputs=1,
                     n_threads=n_threads,
                     n_threads_batch=n_threads,
+                    flash_attention=None if device else False,
                 )
                 self._context = Context(self._model, shape)
             except BaseException:

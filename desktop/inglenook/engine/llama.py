@@ -291,6 +291,7 @@ class Model:
         self.size_bytes: int = native.llama_model_size(handle)
         self.n_ctx_train: int = native.llama_model_n_ctx_train(handle)
         self.n_layers: int = native.llama_model_n_layer(handle)
+        self.n_heads: int = native.llama_model_n_head(handle)
         self.n_swa: int = native.llama_model_n_swa(handle)
         self.is_recurrent = bool(
             native.llama_model_is_recurrent(handle) or native.llama_model_is_hybrid(handle)
@@ -415,6 +416,8 @@ class Context:
         self._n_vocab = model.vocab.n_tokens
         self._n_embd: int = native.llama_model_n_embd_out(model.handle)
         self.can_interrupt = not model.is_on_gpu
+        self.reads_all = options.flash_attention is False
+        """Whether each step goes through the cells of all sequences: plain attention does."""
         self._memory = native.llama_get_memory(self.handle)
         if not self._memory:
             native.llama_free(self.handle)

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from inglenook.base.attention import fit_plain_step
 from inglenook.base.errors import ModelError
 from inglenook.engine.adapter import identify_adapter
 from inglenook.engine.contest import Contests, explain, find_weak_gpu, is_cpu_faster, measure_speed
@@ -161,17 +162,16 @@ class Loader:
         except BaseException:
             file.close()
             raise
-        snapshots = self._open_snapshots(command)
+        snapshots = self._open_snapshots(command, is_plain=parts.context.reads_all)
         return LoadedModel(command, file, parts, facts, snapshots)
 
-    def _open_snapshots(self, command: Load) -> Snapshots | None:
+    def _open_snapshots(self, command: Load, *, is_plain: bool) -> Snapshots | None:
         """The kept memory of this model, if any is to be kept; a fault only costs reading."""
-        if not command.snapshot_folder or command.snapshot_limit_bytes <= 0:
+        if not _keeps_snapshots(command):
             return None
         try:
-            identity = identify_model(
-                command.path, self._library.version, _name_settings(command.options)
-            )
+            settings = _name_settings(command.options) + ("plain" if is_plain else "")
+            identity = identify_model(command.path, self._library.version, settings)
             return Snapshots(Path(command.snapshot_folder), identity, command.snapshot_limit_bytes)
         except OSError as error:
             log.warning("no conversation's memory is kept (errno %s)", error.errno)
@@ -262,7 +262,12 @@ class Loader:
             journal = Journal()
             self._follow_log(journal)
             try:
-                placement = _Placement(0 if on_cpu else n_gpu_layers, longest, journal)
+                placement = _Placement(
+                    0 if on_cpu else n_gpu_layers,
+                    longest,
+                    journal,
+                    can_be_plain=on_cpu and _keeps_snapshots(command),
+                )
                 parts = _open(command, placement, on_progress, is_stopped)
             except NativeError:
                 if is_stopped():
@@ -305,7 +310,9 @@ class Loader:
         try:
             model = Model(command.path, ModelOptions(only_measures=True), lambda _: True)
             try:
-                options = _choose_context(model, command.options)
+                options = _choose_context(
+                    model, command.options, can_be_plain=_keeps_snapshots(command)
+                )
                 n_ctx = min(options.n_ctx, MEASURED_CTX)
                 journal.begin_context()
                 Context(model, replace(options, n_ctx=n_ctx)).close()
@@ -334,6 +341,10 @@ class Loader:
         yield 0
 
 
+def _keeps_snapshots(command: Load) -> bool:
+    return bool(command.snapshot_folder) and command.snapshot_limit_bytes > 0
+
+
 def _keep_on_cpu(command: Load) -> Load:
     options = msgspec.structs.replace(command.options, n_gpu_layers=0)
     return msgspec.structs.replace(command, options=options)
@@ -355,6 +366,8 @@ class _Placement:
     n_gpu_layers: int
     longest: int | None
     journal: Journal
+    can_be_plain: bool = False
+    """Whether plain attention may be chosen."""
 
 
 def _open(
@@ -397,7 +410,7 @@ def _open(
 
 def _make_context(model: Model, options: LoadOptions, placement: _Placement) -> Context:
     """Make the context; on the CPU one of half the length as long as memory is what is missing."""
-    wanted = _choose_context(model, options)
+    wanted = _choose_context(model, options, can_be_plain=placement.can_be_plain)
     n_ctx = min(wanted.n_ctx, placement.longest or wanted.n_ctx)
     may_shorten = placement.n_gpu_layers == 0 and options.n_ctx is None
     while True:
@@ -430,19 +443,27 @@ def _check_generative(model: Model) -> None:
         )
 
 
-def _choose_context(model: Model, options: LoadOptions) -> ContextOptions:
+def _choose_context(
+    model: Model, options: LoadOptions, *, can_be_plain: bool = False
+) -> ContextOptions:
+    """`can_be_plain`: all layers are on the processor, and idle conversations go to the disk."""
     n_ctx = options.n_ctx or min(model.n_ctx_train or DEFAULT_CTX_LIMIT, DEFAULT_CTX_LIMIT)
     n_threads = options.n_threads or choose_threads(model.size_bytes)
     n_batch = min(options.n_batch, n_ctx)
+    n_ubatch, flash_attention = min(options.n_ubatch, n_batch), options.flash_attention
+    is_usual = options.kv_type == "f16" and not (model.n_swa or model.is_recurrent)
+    if flash_attention is None and can_be_plain and is_usual:
+        n_plain = fit_plain_step(model.n_heads, n_ctx, n_ubatch)
+        n_ubatch, flash_attention = (n_plain, False) if n_plain else (n_ubatch, None)
     return ContextOptions(
         n_ctx=n_ctx,
         n_batch=n_batch,
-        n_ubatch=min(options.n_ubatch, n_batch),
+        n_ubatch=n_ubatch,
         n_seq_max=options.n_seq_max,
         n_outputs=1 + MAX_GUESSES,
         n_threads=n_threads,
         n_threads_batch=options.n_threads_batch or n_threads,
-        flash_attention=options.flash_attention,
+        flash_attention=flash_attention,
         kv_type=options.kv_type,
         rope_scaling=options.rope_scaling,
         rope_freq_base=options.rope_freq_base,
@@ -522,7 +543,9 @@ def _describe(command: Load, placed: _Placed, load_s: float, *, can_offload: boo
         placement_note=_explain_placement(command, placed, n_on_gpu, can_offload),
         n_ubatch=context.n_ubatch,
         kv_type=command.options.kv_type,
-        flash_attention=journal.find_last(_FLASH_ON) is not None,
+        flash_attention=journal.find_last(_FLASH_ON) is not None
+        if n_offloaded
+        else not context.reads_all,
         adapters=tuple(Path(path).name for path, _ in command.options.lora_adapters),
         contest=placed.contest,
     )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 METER_EVERY_S: Final = 0.2
 _METER_WINDOW_S: Final = 1.0
+_MOST_ABOVE: Final = 512
+"""So many cells above those of a reply are worth having its memory moved."""
 
 
 @dataclass(slots=True)
@@ -233,6 +235,8 @@ class Slots:
         self.is_recurrent = is_recurrent
         self._n_uses = 0
         self._checkpoints = Checkpoints(context)
+        self._n_high = 0
+        """Cells up to the highest one that may be in use."""
         self.all = tuple(Slot(i) for i in range(context.n_seq_max))
 
     @property
@@ -271,6 +275,8 @@ class Slots:
         target.begin_stretch()
         run.slot = target
         self._make_room(len(run.tokens) + 1 - n_shared)
+        self._leave_alone(target)
+        self._n_high = max(self._n_high, self.n_used + len(run.tokens) - n_shared)
         self._touch(target)
         return True
 
@@ -286,16 +292,21 @@ class Slots:
     def save_next(self) -> bool:
         """Put one idle conversation's memory on the disk; False when all that matters is there."""
         snapshots = self._snapshots
-        for slot in self.all:
-            if snapshots is None or not slot.is_free or not slot.is_unsaved:
-                continue
-            slot.is_unsaved = False
-            tokens = slot.tokens[: slot.n_past]
-            n_bytes = self._context.count_state_bytes(slot.seq_id) if tokens else 0
-            if snapshots.wants(tokens, n_bytes):
-                snapshots.keep(slot.scope, tokens, self._context.save_state(slot.seq_id))
-                return True
-        return False
+        if snapshots is None:
+            return False
+        return any(
+            self._save(snapshots, slot) for slot in self.all if slot.is_free and slot.is_unsaved
+        )
+
+    def _save(self, snapshots: "Snapshots", slot: Slot) -> bool:
+        """Put a slot's memory on the disk, if that is worth it and was not done yet."""
+        slot.is_unsaved = False
+        tokens = slot.tokens[: slot.n_past]
+        n_bytes = self._context.count_state_bytes(slot.seq_id) if tokens else 0
+        if not snapshots.wants(tokens, n_bytes):
+            return False
+        snapshots.keep(slot.scope, tokens, self._context.save_state(slot.seq_id))
+        return True
 
     def keep_checkpoint(self, slot: Slot) -> None:
         """Keep the state that the slot is in, if its memory cannot be cut back to it later."""
@@ -386,6 +397,34 @@ class Slots:
         """Forget idle slots, oldest first, until the missing tokens fit."""
         while self.n_used + n_missing > self._context.n_ctx and self.forget_oldest():
             pass
+
+    def _leave_alone(self, target: Slot) -> None:
+        """Where a step goes through all cells in use, have few that are not this slot's.
+
+        What is on the disk comes back from there in milliseconds; what is not yet goes there, and
+        leaves the memory the next time.
+        """
+        others = [slot for slot in self.all if slot is not target and slot.n_past]
+        snapshots = self._snapshots
+        if snapshots is None or not self._context.reads_all or not all(s.is_free for s in others):
+            return
+        for slot in others:
+            if snapshots.holds(slot.tokens[: slot.n_past]):
+                self.forget(slot)
+            else:
+                self._save(snapshots, slot)
+        if self.n_used > target.n_past:
+            return
+        if target.n_past and self._n_high > target.n_past + _MOST_ABOVE:
+            self._move_down(target)
+        self._n_high = target.n_past
+
+    def _move_down(self, slot: Slot) -> None:
+        """Put the only memory there is into the lowest cells."""
+        state = bytearray(self._context.save_state(slot.seq_id))
+        self._context.clear()
+        if not self._context.load_state(slot.seq_id, state):
+            self.forget(slot)
 
     def _trim(self, slot: Slot, n_keep: int) -> int:
         return n_keep if n_keep == slot.n_past else self._trim_to(slot, n_keep)

@@ -137,9 +137,13 @@ class Snapshots:
         """Whether a state is worth keeping and not kept yet."""
         if len(tokens) < MIN_TOKENS or n_bytes > min(_MAX_STATE_BYTES, self._limit_bytes):
             return False
+        return not self.holds(tokens)
+
+    def holds(self, tokens: Sequence[int]) -> bool:
+        """Whether the state after these tokens is on the disk."""
         whole = array("i", tokens)
         with self._lock:
-            return not any(
+            return any(
                 count_common(s.tokens, whole, len(whole)) == len(whole)
                 for s in self._known.values()
             )

@@ -131,7 +131,14 @@ def test_predicted_stands_beside_measured_and_the_correction_is_learned(
     before = desk.forecasts.predict_installed(model)
     assert before is not None
     assert not before.correction.is_own
-    desk.engine.submit(Load(model_id=model.id, path=model.path))
+    desk.engine.submit(
+        Load(
+            model_id=model.id,
+            path=model.path,
+            snapshot_folder=str(tmp_path / "kv"),
+            snapshot_limit_bytes=10**9,
+        )
+    )
     first = desk.wait_for(ForecastChanged)
     assert first.model_id == model.id
     assert first.measured.write_tps == 0.0

@@ -14,9 +14,11 @@ import pytest
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.local import LocalEngine
 from inglenook.engine.protocol import Finished, Load, Loaded, LoadOptions
+from inglenook.engine.sequence import Slot, Slots
 from inglenook.engine.snapshots import Snapshots, identify_model, remove_scopes
 from support.recorder import Recorder, make_generate
 from support.tiny_gguf import write_tiny_gguf
+from support.waiting import wait_for
 
 LONG = "the sea and the long road home while the kettle sings and the cat sleeps "
 GB = 1_000_000_000
@@ -57,6 +59,16 @@ class Bench:
         assert isinstance(end, Finished)
         return self.recorder.read_text(run_id), end
 
+    def find_loaded(self) -> Loaded:
+        return next(event for event in self.recorder.events if isinstance(event, Loaded))
+
+    @property
+    def slots(self) -> Slots:
+        worker = self.engine._worker
+        assert worker is not None
+        assert worker._session is not None
+        return worker._session.scheduler._slots
+
     def close(self) -> None:
         self.engine.close()
 
@@ -96,6 +108,14 @@ def restart(folder: Path) -> Iterator[Restart]:
 
 def list_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*/*.kv"))
+
+
+def wait_until_held(bench: Bench, scope: str) -> None:
+    """Wait until what a conversation has in memory is on the disk."""
+    snapshots, slots = bench.slots._snapshots, bench.slots.all
+    assert snapshots is not None
+    (slot,) = (slot for slot in slots if slot.scope == scope)
+    wait_for(lambda: snapshots.holds(slot.tokens[: slot.n_past]), "it is on the disk")
 
 
 def test_a_conversation_goes_on_after_a_restart_without_being_read_again(
@@ -277,3 +297,58 @@ def test_a_closed_folder_of_snapshots_can_be_closed_twice(folder: Path) -> None:
     snapshots = Snapshots(folder, "x", GB)
     snapshots.close(1.0)
     snapshots.close(1.0)
+
+
+def test_on_the_processor_attention_is_plain_where_idle_conversations_go_to_the_disk(
+    plain: Path, folder: Path
+) -> None:
+    with_disk, without = Bench(plain, folder), Bench(plain, folder, limit_bytes=0)
+    try:
+        assert [bench.find_loaded().flash_attention for bench in (with_disk, without)] == [
+            False,
+            True,
+        ]
+        assert with_disk.ask(LONG * 4)[0] == without.ask(LONG * 4)[0]
+    finally:
+        with_disk.close()
+        without.close()
+
+
+def test_an_idle_conversation_leaves_the_memory_to_another_and_comes_back(
+    plain: Path, restart: Restart
+) -> None:
+    bench = restart(plain)
+    first, end = bench.ask(LONG * 12, scope="one")
+    wait_until_held(bench, "one")
+    _, other = bench.ask("the kettle", scope="two")
+    n_other = other.usage.prompt_tokens + other.usage.output_tokens
+    assert bench.slots.n_used < n_other + 2, "a step goes through nothing of the other's"
+    _, again = bench.ask(LONG * 12, first, "and then?", scope="one")
+    assert again.usage.cached_tokens >= end.usage.prompt_tokens
+
+
+def test_a_conversation_above_one_that_left_moves_down_and_stays_the_same(
+    plain: Path, restart: Restart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[int] = []
+    move_down = Slots._move_down
+
+    def follow(self: Slots, slot: Slot) -> None:
+        moved.append(slot.n_past)
+        move_down(self, slot)
+
+    monkeypatch.setattr(Slots, "_move_down", follow)
+    bench = restart(plain)
+    bench.ask(LONG * 60, scope="one")
+    wait_until_held(bench, "one")
+    with monkeypatch.context() as patch:
+        patch.setattr(Snapshots, "holds", lambda *_: False)  # As if it were still being written.
+        first, _ = bench.ask("the kettle sings", scope="two")
+    assert not moved
+    second, end = bench.ask("the kettle sings", first, "and then?", scope="two")
+    assert moved == [end.usage.cached_tokens]
+    fresh = Bench(plain, Path("unused"), 0)
+    try:
+        assert fresh.ask("the kettle sings", first, "and then?")[0] == second
+    finally:
+        fresh.close()

@@ -9,13 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inglenook.base.attention import PLAIN_ROOM_BYTES, fit_plain_step
 from inglenook.base.paths import find_asset
 from inglenook.base.rates import DeviceRates, KindRates, MachineRates
 from inglenook.engine.sample_gguf import SampleShape, make_sample
 from inglenook.models.fit import Fit, judge_fit
 from inglenook.models.gguf import read_header
 from inglenook.models.predict.learned import Learned
-from inglenook.models.predict.memory import Use, count_buffer_bytes, count_kv_bytes, place, split
+from inglenook.models.predict.memory import (
+    Use,
+    count_buffer_bytes,
+    count_kv_bytes,
+    place,
+    settle_attention,
+    split,
+)
 from inglenook.models.predict.prediction import Card, Correction, Machine, predict
 from inglenook.models.predict.ranking import choose_file, rank
 from inglenook.models.predict.shape import Layer, ModelShape, Weights, guess_shape, read_shape
@@ -153,6 +161,28 @@ def test_the_context_takes_what_keys_and_values_take(tmp_path: Path) -> None:
     assert count_kv_bytes(shape.layers, Use(n_ctx=8192)) == 2 * 8192 * (8 * 64 * 2) * 2
     half = count_kv_bytes(shape.layers, Use(n_ctx=8192, kv_type="q8_0"))
     assert half == pytest.approx(count_kv_bytes(shape.layers, Use()) * 17 / 32)
+
+
+def test_automatic_attention_is_plain_on_the_processor_while_there_is_room(
+    tmp_path: Path,
+) -> None:
+    shape = shape_of(tmp_path, BASE)
+    automatic = Use(flash_attention=None)
+    settled = settle_attention(shape, automatic, on_cpu=True)
+    assert (settled.flash_attention, settled.n_ubatch) == (False, 128)
+    assert settle_attention(shape, automatic, on_cpu=False).flash_attention
+    long = settle_attention(shape, replace(automatic, n_ctx=65_536), on_cpu=True)
+    assert (long.flash_attention, long.n_ubatch) == (True, 512)
+    assert settle_attention(shape, replace(automatic, kv_type="q8_0"), on_cpu=True).flash_attention
+    assert settle_attention(shape, Use(), on_cpu=True) == Use()
+
+
+@given(st.integers(1, 128), st.integers(512, 1 << 18), st.integers(1, 4096))
+def test_a_plain_step_fits_its_room(n_heads: int, n_ctx: int, n_ubatch: int) -> None:
+    n_step = fit_plain_step(n_heads, n_ctx, n_ubatch)
+    assert 0 <= n_step <= n_ubatch
+    assert n_step * n_heads * n_ctx * 4 <= PLAIN_ROOM_BYTES
+    assert not n_step or n_step >= min(64, n_ubatch)
 
 
 def test_a_window_bounds_what_a_layer_keeps() -> None:

@@ -8,10 +8,11 @@ tensors; the one here was fitted to what it reports over many shapes (`tests/uni
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final, Literal
 
+from inglenook.base.attention import fit_plain_step
 from inglenook.base.rates import MachineRates
 from inglenook.models.predict.shape import Layer, ModelShape, Weights
 
@@ -41,7 +42,8 @@ class Use:
     kv_type: KvType = "f16"
     n_ubatch: int = 512
     n_seq_max: int = 4
-    flash_attention: bool = True
+    flash_attention: bool | None = True
+    """None is automatic: plain attention on the processor, where there is room for it."""
     n_gpu_layers: int | None = None
 
 
@@ -86,10 +88,30 @@ def count_kv_bytes(layers: Sequence[Layer], use: Use) -> int:
     return round(total)
 
 
+def settle_attention(shape: ModelShape, use: Use, *, on_cpu: bool) -> Use:
+    """What automatic attention comes to, as `engine/loader.py` chooses it."""
+    if use.flash_attention is not None:
+        return use
+    n_step = 0
+    is_usual = not any(layer.window or layer.state_bytes for layer in shape.layers)
+    if on_cpu and is_usual and use.kv_type == "f16":
+        n_step = fit_plain_step(_count_heads(shape), use.n_ctx, min(use.n_ubatch, use.n_ctx))
+    return replace(use, flash_attention=not n_step, n_ubatch=n_step or use.n_ubatch)
+
+
+def _find_widest(shape: ModelShape) -> Layer:
+    return max(shape.layers, key=lambda layer: layer.look_width, default=Layer(()))
+
+
+def _count_heads(shape: ModelShape) -> int:
+    widest = _find_widest(shape)
+    return max(1, widest.n_heads or widest.look_width // 64)
+
+
 def count_buffer_bytes(shape: ModelShape, use: Use) -> int:
     """The largest moment of one step, on the device that does it."""
     n_tokens = min(use.n_ubatch, use.n_ctx)
-    attention = max(shape.layers, key=lambda layer: layer.look_width, default=Layer(()))
+    attention = _find_widest(shape)
     row = n_tokens * _FLOAT
     embd, ff = row * shape.n_embd, row * shape.n_ff
     query = row * attention.look_width
@@ -103,8 +125,7 @@ def count_buffer_bytes(shape: ModelShape, use: Use) -> int:
     feed = 3 * ff + 2 * embd + (embd + query if crowded else 0)
     look = 3 * embd + 2 * query + keys
     if not use.flash_attention:
-        n_heads = max(1, attention.look_width // 64)
-        look += n_heads * _pad(use.n_ctx) * n_tokens * _FLOAT
+        look += _count_heads(shape) * _pad(use.n_ctx) * n_tokens * _FLOAT
     output = _N_OUTPUTS * shape.n_vocab * _FLOAT + 2 * embd
     return mask + max(feed, look, output)
 
@@ -168,6 +189,7 @@ def place(
     """The machine's memory and then each graphics card's, for the parts that `split` gives."""
     processor, *cards = parts
     is_alone = not any(cards)
+    use = settle_attention(shape, use, on_cpu=is_alone)
     own = [part for layer in processor.layers for part in layer.weights]
     in_file = count_bytes(own)
     is_shared = shape.is_tied and processor.has_output

@@ -50,6 +50,7 @@ class Layer:
     value_width: int = 0
     look_width: int = 0
     """Heads times the width of one: what one look back at one token costs."""
+    n_heads: int = 0
     window: int = 0
     """How far it looks back, in tokens; 0 is all the way."""
     state_bytes: int = 0
@@ -187,6 +188,7 @@ def _make_layer(facts: _Facts, index: int, members: list[tuple[str, Tensor]]) ->
         key_width=key_width,
         value_width=value_width,
         look_width=n_heads * (key + value) // 2,
+        n_heads=n_heads,
         window=window if is_windowed else 0,
         state_bytes=_count_state_bytes(facts, index) if has_state else 0,
     )
