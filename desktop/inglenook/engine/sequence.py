@@ -197,7 +197,7 @@ class Slot:
     used_at: int = 0
     scope: str = ""
     is_unsaved: bool = False
-    """Whether a reply has lived in it since its memory was last put on the disk."""
+    """Whether it holds what is to be put on the disk."""
 
     stretches: list[tuple[object, int]] = field(default_factory=list)
     """Whose cells of memory its tokens are in: marks with the place from which each holds. What is
@@ -292,21 +292,16 @@ class Slots:
     def save_next(self) -> bool:
         """Put one idle conversation's memory on the disk; False when all that matters is there."""
         snapshots = self._snapshots
-        if snapshots is None:
-            return False
-        return any(
-            self._save(snapshots, slot) for slot in self.all if slot.is_free and slot.is_unsaved
-        )
-
-    def _save(self, snapshots: "Snapshots", slot: Slot) -> bool:
-        """Put a slot's memory on the disk, if that is worth it and was not done yet."""
-        slot.is_unsaved = False
-        tokens = slot.tokens[: slot.n_past]
-        n_bytes = self._context.count_state_bytes(slot.seq_id) if tokens else 0
-        if not snapshots.wants(tokens, n_bytes):
-            return False
-        snapshots.keep(slot.scope, tokens, self._context.save_state(slot.seq_id))
-        return True
+        for slot in self.all:
+            if snapshots is None or not slot.is_free or not slot.is_unsaved:
+                continue
+            slot.is_unsaved = False
+            tokens = slot.tokens[: slot.n_past]
+            n_bytes = self._context.count_state_bytes(slot.seq_id) if tokens else 0
+            if snapshots.wants(tokens, n_bytes):
+                snapshots.keep(slot.scope, tokens, self._context.save_state(slot.seq_id))
+                return True
+        return False
 
     def keep_checkpoint(self, slot: Slot) -> None:
         """Keep the state that the slot is in, if its memory cannot be cut back to it later."""
@@ -401,8 +396,8 @@ class Slots:
     def _leave_alone(self, target: Slot) -> None:
         """Where a step goes through all cells in use, have few that are not this slot's.
 
-        What is on the disk comes back from there in milliseconds; what is not yet goes there, and
-        leaves the memory the next time.
+        What is on the disk comes back from there in milliseconds; what is not yet goes there in the
+        next idle moment, and leaves the memory after that.
         """
         others = [slot for slot in self.all if slot is not target and slot.n_past]
         snapshots = self._snapshots
@@ -412,7 +407,7 @@ class Slots:
             if snapshots.holds(slot.tokens[: slot.n_past]):
                 self.forget(slot)
             else:
-                self._save(snapshots, slot)
+                slot.is_unsaved = True
         if self.n_used > target.n_past:
             return
         if target.n_past and self._n_high > target.n_past + _MOST_ABOVE:
