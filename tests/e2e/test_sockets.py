@@ -52,15 +52,20 @@ def open_traced_window(
 ) -> Iterator[psutil.Process]:
     """The window below strace; ends it as a person's session would."""
     command = [*strace, str(trace), *program.make_command()]
+
+    def has_window(process: psutil.Process) -> bool:
+        return desktop.find_window(process.pid) is not None
+
     with subprocess.Popen(
         command, env=program.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as tracer:
         try:
+            # The tracer has short-lived children of its own first. Traced, all is much slower.
             window = wait_for(
-                lambda: next(iter(psutil.Process(tracer.pid).children()), None), "it starts"
+                lambda: next(filter(has_window, psutil.Process(tracer.pid).children()), None),
+                "the window opens",
+                150,
             )
-            # Traced, it is many times slower.
-            wait_for(lambda: desktop.find_window(window.pid), "the window opens", 150)
             yield window
             window.send_signal(signal.SIGTERM)
             tracer.wait(20)
