@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 METER_EVERY_S: Final = 0.2
 _METER_WINDOW_S: Final = 1.0
+_LONG_READING: Final = 512
+"""Before so many tokens are read, a moment for what idles to reach the disk is well spent."""
+_LONGEST_WAIT_S: Final = 0.5
 _MOST_ABOVE: Final = 512
 """So many cells above those of a reply are worth having its memory moved."""
 
@@ -275,7 +278,7 @@ class Slots:
         target.begin_stretch()
         run.slot = target
         self._make_room(len(run.tokens) + 1 - n_shared)
-        self._leave_alone(target)
+        self._leave_alone(target, len(run.tokens) - n_shared)
         self._n_high = max(self._n_high, self.n_used + len(run.tokens) - n_shared)
         self._touch(target)
         return True
@@ -393,21 +396,25 @@ class Slots:
         while self.n_used + n_missing > self._context.n_ctx and self.forget_oldest():
             pass
 
-    def _leave_alone(self, target: Slot) -> None:
+    def _leave_alone(self, target: Slot, n_unread: int) -> None:
         """Where a step goes through all cells in use, have few that are not this slot's.
 
         What is on the disk comes back from there in milliseconds; what is not yet goes there in the
-        next idle moment, and leaves the memory after that.
+        next idle moment, and leaves the memory after that; before a long reading, at once.
         """
         others = [slot for slot in self.all if slot is not target and slot.n_past]
         snapshots = self._snapshots
         if snapshots is None or not self._context.reads_all or not all(s.is_free for s in others):
             return
         for slot in others:
+            slot.is_unsaved = not snapshots.holds(slot.tokens[: slot.n_past])
+        if n_unread >= _LONG_READING and any(slot.is_unsaved for slot in others):
+            while self.save_next():
+                pass
+            snapshots.wait(_LONGEST_WAIT_S)
+        for slot in others:
             if snapshots.holds(slot.tokens[: slot.n_past]):
                 self.forget(slot)
-            else:
-                slot.is_unsaved = True
         if self.n_used > target.n_past:
             return
         if target.n_past and self._n_high > target.n_past + _MOST_ABOVE:

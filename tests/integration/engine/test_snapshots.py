@@ -327,6 +327,18 @@ def test_an_idle_conversation_leaves_the_memory_to_another_and_comes_back(
     assert again.usage.cached_tokens >= end.usage.prompt_tokens
 
 
+def test_before_a_long_reading_what_idles_reaches_the_disk_first(
+    plain: Path, restart: Restart
+) -> None:
+    bench = restart(plain)
+    first, end = bench.ask(LONG * 12, scope="one")
+    _, other = bench.ask("so " + LONG * 60, scope="two")
+    n_other = other.usage.prompt_tokens + other.usage.output_tokens
+    assert bench.slots.n_used < n_other + 2
+    _, again = bench.ask(LONG * 12, first, "and then?", scope="one")
+    assert again.usage.cached_tokens >= end.usage.prompt_tokens
+
+
 def test_a_conversation_above_one_that_left_moves_down_and_stays_the_same(
     plain: Path, restart: Restart, monkeypatch: pytest.MonkeyPatch
 ) -> None:
