@@ -507,4 +507,5 @@ def _name_machine(ready: EngineReady | None) -> str:
     if ready is None:
         return ""
     devices = [(device.kind, device.description) for device in ready.devices]
-    return repr((ready.library_version, ready.backend, ready.system_info, devices))
+    how = "plain attention on the processor"
+    return repr((ready.library_version, ready.backend, ready.system_info, devices, how))
