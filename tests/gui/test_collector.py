@@ -77,3 +77,24 @@ def test_started_and_closed_twice_it_leaves_things_as_they_were(collector: Colle
     collector.close()
     collector.close()
     assert gc.isenabled()
+
+
+def test_a_look_at_everything_waits_while_replies_are_written(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: list[int] = []
+    monkeypatch.setattr(gc, "get_count", lambda: (10_000, 100, 100))
+    monkeypatch.setattr(gc, "collect", whole.append)
+    collector._full_at_s = -1e9
+    collector.set_busy(True)
+    collector.collect()
+    collector.set_busy(False)
+    collector.collect()
+    collector.collect()
+    assert whole == [1, 2, 1]
+
+
+def test_what_a_start_leaves_is_not_looked_at(collector: Collector) -> None:
+    assert gc.get_freeze_count() > 10_000
+    collector.close()
+    assert gc.get_freeze_count() == 0

@@ -44,6 +44,7 @@ def run_window(home: Path | None = None) -> int:
 
     if ring(home):
         return ExitCode.DONE
+    sys.setswitchinterval(0.001)
     application = make_application()
     try:
         app = open_app(home, is_window=True)
@@ -98,7 +99,9 @@ class WindowSession(QObject):
         self.tasks = Tasks(self)
         self.bridge = Bridge(app.hub, self)
         self.stalls = StallRecorder(self)
-        self.window = MainWindow(app, self.theme, self.tasks, self.bridge, self.stalls)
+        self.window = MainWindow(app, self.theme, self.tasks, self.bridge)
+        self.window.writing_changed.connect(self.stalls.set_busy)
+        self.window.writing_changed.connect(self._collector.set_busy)
         self.crashes = CrashReporter(self.window)
         self._signals = _EndingSignals(self)
         self._is_closed = False

@@ -17,6 +17,7 @@ from inglenook.base.events import EventHub
 from inglenook.engine.protocol import Failed, Finished, Loading, Meter, Prefill, Text
 
 DRAIN_S: Final = 0.033
+_SOON_MS: Final = 1
 """The least time between two hand-overs: about 30 repaints a second."""
 
 _WAKE: Final = QEvent.Type(QEvent.registerEventType())
@@ -116,14 +117,17 @@ class Bridge(QObject):
 
     @override
     def event(self, event: QEvent) -> bool:
-        """Drain at once when the last time was long ago, else when the pause is over."""
+        """Drain when the pause since the last time is over; first text does not wait for that.
+
+        Never in this very turn of the loop, which may have shown a new message already.
+        """
         if event.type() != _WAKE:
             return super().event(event)
         wait_s = self._last_drain_s + DRAIN_S - time.monotonic()
-        if wait_s <= 0 or self._has_first_text:
-            self.drain()
+        if self._has_first_text:
+            self._timer.start(_SOON_MS)
         elif not self._timer.isActive():
-            self._timer.start(max(1, round(wait_s * 1000)))
+            self._timer.start(max(_SOON_MS, round(wait_s * 1000)))
         return True
 
 

@@ -2,7 +2,8 @@
 
 A worker thread that happened to collect a forgotten widget would destroy it there, and Qt would end
 the process. So automatic collection rests while a window is open, and is made up for between turns
-of the event loop, by the same thresholds.
+of the event loop, by the same thresholds. A look at everything takes tens of milliseconds: what a
+start leaves for good is not looked at, and nothing is looked at whole while replies are written.
 """
 
 import gc
@@ -22,6 +23,7 @@ class Collector(QObject):
         super().__init__(parent)
         self._was_automatic = False
         self._is_started = False
+        self._is_busy = False
         self._full_at_s = time.monotonic()
         self._dispatcher = QAbstractEventDispatcher.instance()
 
@@ -32,6 +34,7 @@ class Collector(QObject):
         self._is_started = True
         self._was_automatic = gc.isenabled()
         gc.disable()
+        gc.freeze()
         self._dispatcher.awake.connect(self.collect)
 
     def close(self) -> None:
@@ -40,8 +43,13 @@ class Collector(QObject):
             return
         self._is_started = False
         self._dispatcher.awake.disconnect(self.collect)
+        gc.unfreeze()
         if self._was_automatic:
             gc.enable()
+
+    def set_busy(self, is_busy: bool) -> None:
+        """Full collections rest while replies are written."""
+        self._is_busy = is_busy
 
     def collect(self) -> None:
         """Collect what is due."""
@@ -51,8 +59,11 @@ class Collector(QObject):
             return
         if middle <= middle_limit:
             gc.collect(0)
-        elif old <= old_limit or time.monotonic() - self._full_at_s < _FULL_EVERY_S:
-            gc.collect(1)
-        else:
+        elif old > old_limit and self._may_look_at_all():
             gc.collect(2)
             self._full_at_s = time.monotonic()
+        else:
+            gc.collect(1)
+
+    def _may_look_at_all(self) -> bool:
+        return not self._is_busy and time.monotonic() - self._full_at_s >= _FULL_EVERY_S

@@ -5,7 +5,7 @@ On the window's thread. `application` makes it, shows it, and calls `start` afte
 
 from typing import TYPE_CHECKING, override
 
-from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QMainWindow, QSplitter, QStackedWidget, QWidget
 
@@ -29,11 +29,10 @@ from inglenook.gui.placement import Placement, load_placement, save_placement
 from inglenook.gui.shortcuts import make_actions
 from inglenook.gui.sidebar import Sidebar
 from inglenook.gui.sidebar.controller import SidebarController
-from inglenook.gui.stall import StallRecorder
 from inglenook.gui.tasks import Tasks
 from inglenook.gui.theme import Theme
 from inglenook.gui.think_switch import ThinkSwitch
-from inglenook.gui.transcript import prepare_views
+from inglenook.gui.transcript import prepare_colours, prepare_views
 from inglenook.gui.transfers import Transfers
 from inglenook.gui.widgets import make_menu
 
@@ -58,21 +57,24 @@ def _prepare_pages() -> None:
 
 
 class MainWindow(QMainWindow):
-    """Sidebar, pages, inspector."""
+    """Sidebar, pages, inspector.
 
-    def __init__(
-        self, app: App, theme: Theme, tasks: Tasks, bridge: Bridge, stalls: StallRecorder
-    ) -> None:
+    Signals: `writing_changed(bool)` when replies begin to be written, and when none is any more.
+    """
+
+    writing_changed = Signal(bool)
+
+    def __init__(self, app: App, theme: Theme, tasks: Tasks, bridge: Bridge) -> None:
         super().__init__()
         self.app = app
         self.theme = theme
-        self.stalls = stalls
         self._tasks = tasks
         self._bridge = bridge
         self._models_page: ModelsPage | None = None
         self._settings_page: SettingsPage | None = None
         self._wants_inspector = False
         self._is_started = False
+        self._wants_pages = False
         self.setWindowTitle(TITLE)
         self.setMinimumSize(640, 420)
         self._placement_path = app.profile.data / "window.json"
@@ -95,6 +97,7 @@ class MainWindow(QMainWindow):
         self.models.reload()
         self._tasks.run(lambda: self.app.store.remarks, self._show_remarks, lambda _: None)
         self._tasks.run(prepare_views)
+        self._tasks.run(prepare_colours)
         self._fill_menu()
         QTimer.singleShot(RESUME_AFTER_MS, self, self._resume_downloads)
 
@@ -329,7 +332,8 @@ class MainWindow(QMainWindow):
     def _on_live_changed(self) -> None:
         running = self.live.conversation_ids
         self.sidebar_controller.set_running(running)
-        self.stalls.set_busy(bool(running))
+        self.writing_changed.emit(bool(running))
+        self._prepare_at_rest()
 
     def _on_models_changed(self) -> None:
         from inglenook.gui.formats import format_bytes
@@ -369,7 +373,14 @@ class MainWindow(QMainWindow):
         """Once the window is up and the model is on its way: nobody waits for these."""
         self._tasks.run(self.app.resume_downloads, self._on_resumed, lambda _: None)
         QTimer.singleShot(LOOK_AFTER_MS, self.found, self.found.look)
-        self._tasks.run(_prepare_pages)
+        self._wants_pages = True
+        self._prepare_at_rest()
+
+    def _prepare_at_rest(self) -> None:
+        """Imports take the interpreter from the window: they wait while replies are written."""
+        if self._wants_pages and not self.live.conversation_ids:
+            self._wants_pages = False
+            self._tasks.run(_prepare_pages)
 
     def _on_resumed(self, has_downloads: bool) -> None:
         if has_downloads:

@@ -312,6 +312,39 @@ def test_code_copy_wrap_and_colours(
     qtbot.waitUntil(lambda: len(block.layout().formats()) > 1, timeout=5000)
 
 
+def colours_of(view: CodeView) -> list[list[tuple[int, int]]]:
+    block = view.text.document().begin()
+    lines = []
+    while block.isValid():
+        lines.append([(part.start, part.length) for part in block.layout().formats()])
+        block = block.next()
+    return lines
+
+
+def test_code_that_grew_has_the_colours_of_code_shown_at_once(
+    transcript: Transcript, make_message: MakeMessage, qtbot: QtBot
+) -> None:
+    lines = ["def f(x):", '    y = "1"  # why', '    z = """a', '    b"""', "    return z", ""]
+    code = "\n".join(lines * 4)
+    user = make_message("user", "Go")
+    reply = make_message("assistant", f"```python\n{code}\n```", user)
+    transcript.show_thread([user, reply])
+    view = reply_of(transcript, reply).body.views[0]
+    assert isinstance(view, CodeView)
+    qtbot.waitUntil(lambda: all(colours_of(view)[-6:-1]), timeout=5000)
+    wanted = colours_of(view)
+    growing = make_message("assistant", "", user, status="streaming")
+    transcript.show_thread([user, growing])
+    body = reply_of(transcript, growing).body
+    for end in range(0, len(reply.content), 7):
+        body.set_text(reply.content[:end], is_last=False)
+        qtbot.wait(2)
+    body.set_text(reply.content, is_last=True)
+    grown = body.views[0]
+    assert isinstance(grown, CodeView)
+    qtbot.waitUntil(lambda: colours_of(grown) == wanted, timeout=5000)
+
+
 def test_versions_and_edit(transcript: Transcript, make_message: MakeMessage, qtbot: QtBot) -> None:
     user = make_message("user", "First wording", sibling_ids=("m1", "other"))
     reply = make_message("assistant", "Text", user, sibling_ids=("x", "m2", "y"))

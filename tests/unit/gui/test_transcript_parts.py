@@ -10,7 +10,7 @@ from inglenook.gui.transcript.blocks import Code, Line, Piece, Span
 from inglenook.gui.transcript.cleaning import RUN_LIMIT, break_lines, clean_text, split_long
 from inglenook.gui.transcript.highlight import LANGUAGES, Colourist, can_colour, find_language
 from inglenook.gui.transcript.links import find_addresses, is_openable
-from inglenook.gui.transcript.pace import AT_ONCE, TICK_MS, Pacer
+from inglenook.gui.transcript.pace import AT_ONCE, MOST, TICK_MS, Pacer
 from inglenook.gui.transcript.prefill import PrefillClock
 from inglenook.gui.transcript.sections import RUN_CHARS, Run, Sections
 from inglenook.gui.transcript.thread import Thread
@@ -98,6 +98,24 @@ def test_a_fast_model_is_never_far_behind() -> None:
         pacer.add("a" * 300)
         pacer.take()
         assert pacer.n_waiting < 1200
+
+
+def test_a_late_tick_shows_more_and_never_more_than_is_soon_laid_out() -> None:
+    pacer = Pacer()
+    pacer.add("a" * 1500)
+    assert len(pacer.take(0.02)) < len(pacer.take(0.035)) < MOST
+    pacer.add("a" * 3000)
+    assert len(pacer.take(1.0)) == MOST
+
+
+def test_a_model_faster_than_the_eye_is_caught_up() -> None:
+    pacer = Pacer()
+    pacer.add("a" * 120_000)
+    ticks = 0
+    while pacer.n_waiting:
+        pacer.take()
+        ticks += 1
+    assert ticks * TICK_MS / 1000 < 2.0
 
 
 def test_prefill_time_left() -> None:

@@ -4,7 +4,7 @@ The window uses `Transcript` and nothing else of this package, on its own thread
 may be called on any.
 """
 
-from inglenook.gui.transcript.reply import prepare_views
+from inglenook.gui.transcript.reply import prepare_colours, prepare_views
 from inglenook.gui.transcript.transcript import Transcript
 
-__all__ = ["Transcript", "prepare_views"]
+__all__ = ["Transcript", "prepare_colours", "prepare_views"]

@@ -31,7 +31,10 @@ from inglenook.gui.transcript.highlight import Colourist, can_colour, find_langu
 from inglenook.gui.transcript.text_view import TextView
 
 LINES_AT_ONCE: Final = 400
-_SLICE_S: Final = 0.004
+_SLICE_S: Final = 0.003
+_PAUSE_MS: Final = 60
+_REST: Final = 8
+"""Code that still grows is coloured anew after so many times the time that colouring took."""
 _COLOUR_LIMIT_S: Final = 1.5
 """After so much work on one block its rest stays plain."""
 _HEADER_PX: Final = 32
@@ -45,7 +48,7 @@ class CodeText(TextView):
         self._formats = formats
         self._lines: list[str] = []
         self._continued: set[int] = set()
-        self._ranges: dict[int, list[QTextLayout.FormatRange]] = {}
+        self._colours: dict[int, list[tuple[int, int, str]]] = {}
         self.set_wraps(False)
 
     def set_wraps(self, wraps: bool) -> None:
@@ -82,6 +85,8 @@ class CodeText(TextView):
     def _cut(self, cursor: QTextCursor, index: int, n_lines: int) -> None:
         if index >= n_lines:
             return
+        for line in range(index, n_lines):
+            self._colours.pop(line, None)
         block = self.document().findBlockByNumber(index)
         cursor.setPosition(block.position() - (1 if index else 0))
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
@@ -99,9 +104,12 @@ class CodeText(TextView):
 
     def set_colours(self, index: int, ranges: list[tuple[int, int, str]]) -> None:
         """Colour one line: start, length and role of each stretch."""
+        if self._colours.get(index, []) == ranges:
+            return
         block = self.document().findBlockByNumber(index)
         if not block.isValid():
             return
+        self._colours[index] = ranges
         formats = []
         for start, length, role in ranges:
             part = QTextLayout.FormatRange()
@@ -168,7 +176,7 @@ class CodeView(QWidget):
         self._build()
         self._timer = QTimer(self, interval=0)
         self._timer.timeout.connect(self._colour_some)
-        self._start_timer = QTimer(self, singleShot=True, interval=60)
+        self._start_timer = QTimer(self, singleShot=True, interval=_PAUSE_MS)
         self._start_timer.timeout.connect(self._start_colouring)
 
     def _build(self) -> None:
@@ -272,6 +280,7 @@ class CodeView(QWidget):
         self._job_s += perf_counter() - started
         if self._job is None:
             self._timer.stop()
+            self._start_timer.setInterval(max(_PAUSE_MS, round(self._job_s * 1000 * _REST)))
 
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self._code.text)

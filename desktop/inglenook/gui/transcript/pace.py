@@ -1,6 +1,7 @@
 """How fast arrived text is shown: a burst over about a third of a second, a trickle at once.
 
-No Qt here; `reply` asks at each tick how much to show.
+A tick brings so much text at most as is laid out in some milliseconds. No Qt here; `reply` asks at
+each tick how much to show.
 """
 
 from math import ceil
@@ -12,12 +13,18 @@ SETTLE_S: Final = 0.1
 AT_ONCE: Final = 48
 """Waiting text this short is shown at once, so that a slow model is never held up."""
 
+MOST: Final = 600
+"""Characters of a tick, unless far more wait: two tables and a code block already take long."""
+_BACKLOG: Final = 12
+"""Of what waits at least the twelfth part is shown: a model faster than the eye is caught up."""
+
 
 def choose_amount(n_waiting: int, tick_s: float = TICK_MS / 1000) -> int:
-    """How many of the waiting characters to show in this tick."""
+    """How many of the waiting characters to show in this tick, the last one `tick_s` ago."""
     if n_waiting <= AT_ONCE:
         return n_waiting
-    return min(n_waiting, max(AT_ONCE // 2, ceil(n_waiting * tick_s / SETTLE_S)))
+    most = max(MOST, n_waiting // _BACKLOG)
+    return min(n_waiting, most, max(AT_ONCE // 2, ceil(n_waiting * tick_s / SETTLE_S)))
 
 
 class Pacer:
@@ -35,9 +42,9 @@ class Pacer:
         """Text has arrived."""
         self._waiting += piece
 
-    def take(self) -> str:
-        """The text to show in this tick."""
-        amount = choose_amount(len(self._waiting))
+    def take(self, tick_s: float = TICK_MS / 1000) -> str:
+        """The text to show in this tick, the last one `tick_s` ago."""
+        amount = choose_amount(len(self._waiting), tick_s)
         shown, self._waiting = self._waiting[:amount], self._waiting[amount:]
         return shown
 

@@ -5,7 +5,7 @@ Text is shown at the pace of `pace`. Window's thread.
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QStyle, QWidget
 
@@ -17,6 +17,7 @@ from inglenook.gui.transcript.outcome import Outcome, OutcomeBar, judge_outcome,
 from inglenook.gui.transcript.pace import TICK_MS, Pacer
 from inglenook.gui.transcript.reasoning import ReasoningView
 from inglenook.gui.transcript.thread import Entry
+from inglenook.gui.transcript.ticker import Ticker
 
 if TYPE_CHECKING:
     from inglenook.gui.transcript.body import ReplyBody
@@ -55,8 +56,8 @@ class ReplyView(QWidget):
         self._pacer = Pacer()
         self._is_live = False
         self.was_streaming = False
-        self._timer = QTimer(self, interval=TICK_MS)
-        self._timer.timeout.connect(self._on_tick)
+        self._ticker = Ticker(TICK_MS, self)
+        self._ticker.ticked.connect(self._on_tick)
         self.reasoning = ReasoningView(formats, entry, self)
         self.reasoning.toggled.connect(self.height_changed)
         self.reasoning.toggled.connect(self.unfolded)
@@ -130,9 +131,7 @@ class ReplyView(QWidget):
         if not self._theme_moves():
             self.body.append(self._pacer.take_all())
             return
-        if not self._timer.isActive():
-            self._timer.start()
-            self._on_tick()
+        self._ticker.start()
 
     def think(self) -> None:
         """Show reasoning that arrived; the entry holds it."""
@@ -195,13 +194,13 @@ class ReplyView(QWidget):
         hint = QStyle.StyleHint.SH_Widget_Animation_Duration
         return self.style().styleHint(hint, None, self) > 0
 
-    def _on_tick(self) -> None:
-        piece = self._pacer.take()
+    def _on_tick(self, tick_s: float) -> None:
+        piece = self._pacer.take(tick_s)
         if piece:
             self.body.append(piece)
             self.height_changed.emit()
         if self._pacer.n_waiting == 0:
-            self._timer.stop()
+            self._ticker.stop()
             if not self._is_live:
                 self._show_state()
                 self.height_changed.emit()
@@ -210,7 +209,7 @@ class ReplyView(QWidget):
         message = self._entry.message
         writing = self._is_live
         if not writing:
-            self._timer.stop()
+            self._ticker.stop()
             self.body.set_text(message.content, is_last=True)
         self.body.set_shows_cursor(writing and not self._entry.is_thinking)
         if writing:
@@ -239,6 +238,16 @@ class ReplyView(QWidget):
 def prepare_views() -> None:
     """Import what the first reply needs, on any thread: the reading of Markdown takes its time."""
     import inglenook.gui.transcript.body  # noqa: F401
+
+
+def prepare_colours() -> None:
+    """Load what colours the commonest language, on any thread: while text comes in, it would stall.
+
+    Python's imports hold the interpreter, and with it the window.
+    """
+    from inglenook.gui.transcript.highlight import Colourist
+
+    Colourist().load("python")
 
 
 def _make_body(formats: Formats, parent: QWidget) -> "ReplyBody":
