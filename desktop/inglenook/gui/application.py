@@ -33,6 +33,8 @@ from inglenook.gui.window import MainWindow
 log = logging.getLogger(__name__)
 
 ENDING_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+SWITCH_S: Final = 0.001
+"""A thread that computes lets the window's thread go on after so long; Python's own 5 ms are felt."""
 
 
 def run_window(home: Path | None = None) -> int:
@@ -44,7 +46,7 @@ def run_window(home: Path | None = None) -> int:
 
     if ring(home):
         return ExitCode.DONE
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(SWITCH_S)
     application = make_application()
     try:
         app = open_app(home, is_window=True)
