@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 ENDING_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 SWITCH_S: Final = 0.001
-"""A thread that computes lets the window's thread go on after so long; Python's own 5 ms are felt."""
+"""So soon a thread that computes lets the window's thread go on; Python's own 5 ms are felt."""
 
 
 def run_window(home: Path | None = None) -> int:
