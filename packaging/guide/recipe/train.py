@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 SEED = 20_260
 N_PROBED = 300
 """Questions asked at each probe, the same each time."""
+SWEEP_REST = 12
+"""A probe is followed by at least so many times its own time of training: without a GPU it is long."""
 WARM_RATE = 8e-3
 WARM_SCALE = 0.05
 """Standard deviation of the embeddings after the warm-up; their directions are what was learnt."""
@@ -125,17 +127,20 @@ class Training:
         if self.step == 0 and not self.plan.begin:
             self.warm_up(stream)
         begin, swept_s = time.monotonic() - self.spent_s, self.spent_s
+        pause_s = self.plan.sweep_minutes * 60
         self.model.train()
         while self.spent_s < self.plan.minutes * 60:
             losses = self.learn(
                 stream.draw(QUESTIONS), stream.draw(TALKS), self.spent_s / (self.plan.minutes * 60)
             )
             self.spent_s = time.monotonic() - begin
-            if self.spent_s - swept_s > self.plan.sweep_minutes * 60:
-                swept_s = self.spent_s
+            if self.spent_s - swept_s > pause_s:
                 self.tell(losses, stream.n_made)
                 self.judge_known(stream)
                 self.keep()
+                cost_s = time.monotonic() - begin - self.spent_s
+                pause_s = max(self.plan.sweep_minutes * 60, SWEEP_REST * cost_s)
+                swept_s = self.spent_s = time.monotonic() - begin
         self.keep()
 
     def warm_up(self, stream: Stream) -> None:
