@@ -34,7 +34,7 @@ SEED = 20_260
 N_PROBED = 300
 """Questions asked at each probe, the same each time."""
 SWEEP_REST = 12
-"""A probe is followed by at least so many times its own time of training: without a GPU it is long."""
+"""Training goes on at least so many times as long as a probe took: without a GPU that is long."""
 WARM_RATE = 8e-3
 WARM_SCALE = 0.05
 """Standard deviation of the embeddings after the warm-up; their directions are what was learnt."""
