@@ -28,7 +28,7 @@ def describe_ending(event: Finished | Failed) -> Ending:
     A reply that a person stopped is `stopped`; one that the engine's death cut off is
     `interrupted`, as after a crash of the app; any other fault is `failed`. Both tell why.
     """
-    statistics = _to_statistics(event.usage, event.timings)
+    statistics = make_statistics(event.usage, event.timings)
     if isinstance(event, Finished):
         status: Status = "stopped" if event.reason == "cancelled" else "complete"
         return Ending(status, event.reason, "", statistics)
@@ -63,5 +63,6 @@ def join_statistics(first: Statistics, second: Statistics) -> Statistics:
     )
 
 
-def _to_statistics(usage: Usage, timings: Timings) -> Statistics:
+def make_statistics(usage: Usage, timings: Timings) -> Statistics:
+    """What a reply took, as it is stored."""
     return Statistics(**msgspec.structs.asdict(usage), **msgspec.structs.asdict(timings))

@@ -4,8 +4,9 @@ from PySide6.QtCore import QObject
 
 from inglenook.app import App
 from inglenook.base.settings import SettingChanged
+from inglenook.chat.endings import make_statistics
 from inglenook.chat.events import MessageStarted
-from inglenook.engine.protocol import Failed, Finished, Meter, Prefill, Timings, Usage
+from inglenook.engine.protocol import Failed, Finished, Meter, Prefill
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_controller import ChatController
 from inglenook.gui.inspector import Figures, Inspector, figures_of
@@ -65,7 +66,7 @@ class MeterController(QObject):
 
     def _on_ended(self, event: Finished | Failed) -> None:
         if self._run_on_show(event.run_id) is not None and event.timings.total_s > 0:
-            self._inspector.show_figures(_ended_figures(event.usage, event.timings))
+            self._inspector.show_figures(figures_of(make_statistics(event.usage, event.timings)))
 
     def _on_reply_shown(self, reply: Message | None) -> None:
         self._shown_id = reply.id if reply is not None else ""
@@ -106,21 +107,4 @@ def _live_figures(run: LiveRun) -> Figures:
         n_output=meter.n_tokens if meter else 0,
         n_ctx=meter.n_ctx if meter else 0,
         n_threads=meter.n_threads if meter else 0,
-    )
-
-
-def _ended_figures(usage: Usage, timings: Timings) -> Figures:
-    return Figures(
-        tps_now=timings.decode_tps or None,
-        tps_mean=timings.decode_tps or None,
-        ttft_s=timings.ttft_s or None,
-        n_new=usage.prompt_tokens - usage.cached_tokens,
-        n_reused=usage.cached_tokens,
-        prefill_tps=timings.prefill_tps or None,
-        queue_s=timings.queue_s + timings.load_s,
-        prefill_s=timings.prefill_s,
-        decode_s=timings.decode_s,
-        n_history=usage.prompt_tokens,
-        n_output=usage.output_tokens,
-        n_ctx=usage.n_ctx,
     )
