@@ -68,6 +68,9 @@ def open_traced_window(
             )
             yield window
             window.send_signal(signal.SIGTERM)
+            window.wait(20)
+            # A message bus that Qt has started goes on, and the tracer with it.
+            tracer.terminate()
             tracer.wait(20)
         finally:
             with suppress(psutil.Error):
