@@ -32,7 +32,7 @@ def strace() -> list[str]:
     tool = shutil.which("strace")
     if tool is None:
         pytest.skip("strace is not installed (make test installs it where it may)")
-    command = [tool, "-f", "-qq", "-e", WATCHED, "-o"]
+    command = [tool, "-f", "-qq", "-I2", "-e", WATCHED, "-o"]
     probe = subprocess.run([*command, "/dev/null", "true"], capture_output=True)
     if probe.returncode:
         pytest.skip("this system does not allow tracing")
