@@ -229,7 +229,7 @@ def test_continue_goes_on_in_place(
 @pytest.mark.parametrize(
     ("status", "reason", "error", "words", "action"),
     [
-        ("interrupted", "", "", "Interrupted", "Continue"),
+        ("interrupted", "", "", "Interrupted. The text up to here was saved.", "Continue"),
         ("stopped", "cancelled", "", "Stopped", "Continue"),
         ("complete", "length", "", "Reached the token limit", "Continue"),
         ("complete", "context_full", "", "context is full", "Retry"),
@@ -253,6 +253,17 @@ def test_each_end_says_so_and_offers_what_helps(
     view = reply_of(transcript, reply)
     assert words in shown_text(view)
     assert button(view, action).isVisible()
+
+
+def test_an_interruption_before_the_first_word_claims_no_text(
+    transcript: Transcript, make_message: MakeMessage
+) -> None:
+    user = make_message("user", "Go")
+    reply = make_message("assistant", "", user, status="interrupted")
+    transcript.show_thread([user, reply])
+    view = reply_of(transcript, reply)
+    assert "Interrupted before the first word." in shown_text(view)
+    assert button(view, "Continue").isVisible()
 
 
 def test_C18_unsaved_and_c09_damaged_text_is_marked(

@@ -56,6 +56,8 @@ def judge_outcome(message: Message, speaker: QObject) -> Outcome:
             return Outcome(sentence, "amber", can_continue=True)
         case "interrupted":
             sentence = speaker.tr("Interrupted. The text up to here was saved.")
+            if not has_text:
+                sentence = speaker.tr("Interrupted before the first word.")
             return Outcome(sentence, "amber", can_continue=True)
         case "stopped":
             return Outcome(speaker.tr("Stopped"), "quiet", can_continue=True)
