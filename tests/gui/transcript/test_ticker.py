@@ -25,7 +25,7 @@ def test_the_first_tick_comes_at_once_and_the_next_ones_follow(ticker: Ticker) -
     ticker.start()
     ticker.start()
     assert len(ticks) == 1
-    assert ticks[0] == pytest.approx(INTERVAL_MS / 1000, abs=0.005)
+    assert ticks[0] >= INTERVAL_MS / 1000
     wait_until(lambda: len(ticks) == 4)
     assert min(ticks) > 0.5 * INTERVAL_MS / 1000
 
@@ -68,4 +68,4 @@ def test_a_tick_may_end_the_ticking(ticker: Ticker) -> None:
     QTest.qWait(3 * INTERVAL_MS)
     assert len(ticks) == 1
     ticker.start()
-    assert len(ticks) == 2
+    wait_until(lambda: len(ticks) == 2)
