@@ -2,6 +2,7 @@
 
 import builtins
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from PySide6.QtWidgets import QApplication, QWidget
 from inglenook.app import GUIDE_ID
 from inglenook.engine.protocol import Load
 from inglenook.gui import first_paint
+from inglenook.gui import window as main_window
 from inglenook.gui.first_paint import FirstPaint
 from inglenook.gui.placement import load_placement
+from support.fake_engine import Reply
 from support.window import WindowKit, wait_until
 
 type OpenKit = Callable[..., WindowKit]
@@ -124,3 +127,21 @@ def test_C01_what_was_open_is_on_show_again_after_a_crash(open_kit: OpenKit) -> 
     path.write_bytes(kept)  # As a window leaves it that never came to close.
     second = open_kit()
     wait_until(lambda: second.window.chat.conversation_id == shown)
+
+
+def test_what_takes_the_interpreter_waits_while_a_reply_is_written(
+    open_kit: OpenKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[bool] = []
+    monkeypatch.setattr(main_window, "_prepare_pages", lambda: prepared.append(True))
+    hold = threading.Event()
+    kit = open_kit([Reply(("It ", "goes ", "on."), hold=hold)])
+    kit.ask("go on")
+    wait_until(lambda: "It" in kit.last_text())
+    prepared.clear()
+    kit.window._resume_downloads()
+    QTest.qWait(50)
+    assert not prepared
+    hold.set()
+    wait_until(lambda: bool(prepared))
+    assert kit.is_idle()
