@@ -34,7 +34,7 @@ from support.peers import Peers, obtain_peers
 from support.shaped_gguf import SHAPES, obtain_shaped_gguf
 from support.zero_gguf import ZERO_SHAPES, write_zero_gguf
 
-pytestmark = pytest.mark.bench
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(3600)]
 
 CONTEXTS = (2048, 8192)
 N_READ = 256
