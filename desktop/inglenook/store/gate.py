@@ -38,11 +38,7 @@ class Gate:
                 code="busy",
             ) from error
         except OSError as error:
-            raise StorageError(
-                "The data folder cannot be written.",
-                "See whether it exists, is yours and has space left.",
-                code="io",
-            ) from error
+            raise explain_refused_folder() from error
         try:
             yield
         finally:
@@ -54,6 +50,9 @@ class Presence:
 
     A message that is being written names the token of its writer. Ids of processes are used again
     by the system, and a clock can jump; a lock that the system frees at death does neither.
+
+    It is made and asked about inside the gate: a file that is there and not locked yet would look
+    like that of a dead process, and be removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -92,3 +91,12 @@ class Presence:
         with suppress(OSError):
             (self._folder / self.token).unlink()
         self._lock.release()
+
+
+def explain_refused_folder() -> StorageError:
+    """Make the `StorageError` (io) for a data folder that takes no file."""
+    return StorageError(
+        "The data folder cannot be written.",
+        "See whether it exists, is yours and has space left.",
+        code="io",
+    )

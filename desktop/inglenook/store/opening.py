@@ -21,7 +21,7 @@ from inglenook.base.setting import Value
 from inglenook.store.backup import name_beside
 from inglenook.store.faults import explain, get_result_code
 from inglenook.store.file import HEAD, connect, damage_mark, keep_log_on_close, read_setting_rows
-from inglenook.store.gate import Gate, Presence
+from inglenook.store.gate import Gate, Presence, explain_refused_folder
 from inglenook.store.rows import to_settings
 
 log = logging.getLogger(__name__)
@@ -79,14 +79,23 @@ def prepare_database(path: Path, *, wait_s: float) -> Prepared:
     gate = Gate(path.with_name(path.name + ".gate"))
     with gate.hold(_OPEN_WAIT_S):
         notice = _prepare(path)
-    path.chmod(0o600)
-    presence = Presence(path.with_name("running"))
+        path.chmod(0o600)
+        presence = _appear(path.with_name("running"))
+    return Prepared(path, gate, presence, notice, "rw", wait_s)
+
+
+def _appear(folder: Path) -> Presence:
+    """Give a sign of life, and remove those of the dead; inside the gate."""
+    try:
+        presence = Presence(folder)
+    except OSError as error:
+        raise explain_refused_folder() from error
     try:
         presence.sweep()
     except BaseException:
         presence.close()
         raise
-    return Prepared(path, gate, presence, notice, "rw", wait_s)
+    return presence
 
 
 def _prepare(path: Path) -> Notice | None:

@@ -191,14 +191,42 @@ def test_C10_many_processes_open_one_new_profile(profile: Profile) -> None:
         )
         for n in range(4)
     ]
-    for process in processes:
-        _, errors = process.communicate(timeout=60)
-        assert (process.returncode, errors) == (0, b"")
+    check_ended_well(processes)
     store = Store.open(profile.database)
     assert len({c.title for c in store.list_conversations()}) == 80
     assert store.check_health().integrity == "ok"
     assert list((profile.data / "running").iterdir()) == [profile.data / "running" / store._token]
     store.close()
+
+
+def test_C10_processes_that_start_together_do_not_take_each_other_for_dead(
+    profile: Profile,
+) -> None:
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from inglenook.store.opening import prepare_database\n"
+        "for _ in range(100):\n"
+        "    prepared = prepare_database(Path(sys.argv[1]), wait_s=20)\n"
+        "    assert (prepared.path.with_name('running') / prepared.presence.token).is_file()\n"
+        "    prepared.close()\n"
+    )
+    check_ended_well(
+        [
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(profile.database)], stderr=subprocess.PIPE
+            )
+            for _ in range(4)
+        ]
+    )
+    assert list((profile.data / "running").iterdir()) == []
+
+
+def check_ended_well(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Wait for all of them, so that none is left running, and see that each went well."""
+    ends = [process.communicate(timeout=60)[1] for process in processes]
+    assert [(p.returncode, e) for p, e in zip(processes, ends, strict=True)] == [(0, b"")] * len(
+        processes
+    )
 
 
 # --- C12 ---
