@@ -25,6 +25,8 @@ _MAX_HOPELESS_PAUSE_S: Final = 12.0
 _ALARM: Final = 1.3
 """Steps slower than this, against when the count was chosen, say that the machine changed."""
 _HOPELESS: Final = 1.4
+_UNCHANGED: Final = 0.05
+"""Steps as fast as when fewer threads lost, but for this share, say that they would lose again."""
 _LONG_STEP_S: Final = 0.01
 """In a step this long, the beginning and ending of threads does not count."""
 _N_KEPT: Final = 7
@@ -67,6 +69,7 @@ class Pace:
         self._stride = 1
         self._trial: _Trial | None = None
         self._pause_s = _MIN_PAUSE_S
+        self._fewer_lost_at_s = 0.0
 
     @property
     def n_threads(self) -> int:
@@ -94,7 +97,7 @@ class Pace:
         self._times.append(seconds / work)
         if not self._calm_s and len(self._times) >= _N_ALARM:
             self._calm_s = median(self._times)
-        is_due = self._now_s >= self._next_try_s
+        is_due = self._now_s >= self._next_try_s and not self._would_lose_again()
         if len(self._times) >= _N_ALARM and (is_due or self._is_alarmed()):
             self._begin_trial()
 
@@ -105,6 +108,15 @@ class Pace:
             self._calm_s = recent  # This slow is the new usual, until something is faster.
             self._pause_s = _MIN_PAUSE_S
         return is_slow
+
+    def _would_lose_again(self) -> bool:
+        """Whether fewer threads are all that could be tried, and nothing changed since they lost.
+
+        A neighbour that leaves speeds up only those who shared with it; one that comes shows.
+        """
+        if self._best < len(self._counts) - 1 or not self._fewer_lost_at_s:
+            return False
+        return abs(median(self._times) / self._fewer_lost_at_s - 1.0) < _UNCHANGED
 
     def _begin_trial(self) -> None:
         last = len(self._counts) - 1
@@ -138,6 +150,8 @@ class Pace:
             self._pause_s = _MIN_PAUSE_S
         else:
             self._stride = 1
+            if trial.index < self._best:
+                self._fewer_lost_at_s = usual
             is_far_below = is_hopeless and trial.index < self._best
             longest_s = _MAX_HOPELESS_PAUSE_S if is_far_below else _MAX_PAUSE_S
             self._pause_s = min(longest_s, self._pause_s * (3.0 if is_far_below else 1.5))

@@ -70,6 +70,18 @@ def test_a_quiet_machine_loses_less_than_three_percent() -> None:
     assert n_switches == 0
 
 
+def test_where_nothing_changes_fewer_threads_are_not_tried_again_and_again() -> None:
+    pace = Pace((1, 2))
+    tried = 0
+    for _ in range(20_000):
+        tried += pace.is_trying
+        pace.note(TWO_CORES["quiet"][pace.n_threads])
+    assert tried == 1
+    for _ in range(200):
+        pace.note(TWO_CORES["one neighbour"][pace.n_threads])
+    assert pace.chosen == 1
+
+
 def test_load_that_comes_and_goes_is_followed() -> None:
     """Ten seconds quiet, ten with a neighbour, and so on: near the best choice for each."""
 
