@@ -14,19 +14,26 @@ from typing import Final
 
 N_GRAM: Final = 3
 """So many tokens must have stood together before, for the text after them to be a guess."""
-SIZES: Final = (4, 8, 16, 32)
+SIZES: Final = (4, 6, 16, 32)
 """Tokens in a step that checks guesses: few sizes, so that each is measured often."""
 MAX_GUESSES: Final = SIZES[-1] - 1
 MIN_GAIN: Final = 1.05
 
 _MAX_LENGTH: Final = 32
-_USUAL_COSTS: Final = {1: 1.0, 4: 2.3, 8: 4.0, 16: 6.7, 32: 12.0}
+_USUAL_COSTS: Final = {1: 1.0, 4: 2.3, 6: 3.2, 16: 6.7, 32: 12.0}
 """What a step of each size takes on a processor, in steps of one token, until it is measured."""
 _BUCKETS: Final = (4, 5, 7, 10, 16, 32)
 _USUAL_CHANCES: Final = (0.4, 0.5, 0.6, 0.7, 0.85, 0.93, 0.97)
 """How often a guess comes true after so long a match, until it is known."""
+_CHANGED_BUCKETS: Final = (1, 2, 5, 10, 16, 32)
+_USUAL_CHANGED_CHANCES: Final = (0.6, 0.85, 0.9, 0.93, 0.95, 0.97, 0.97)
+"""The same after so many tokens since a change that was stepped over."""
 _TRUST: Final = 4.0
 """How many seen guesses the usual chance counts for."""
+_RESUMES_FROM: Final = 8
+"""A text that was followed for so long is not given up at the first change in it."""
+_RESUMES_WITHIN: Final = 4
+"""So many tokens may be other ones, or left out, before the text goes on."""
 _MEMORY: Final = 0.95
 _N_TIMES: Final = 7
 _KNOWN_FOR_S: Final = 30.0
@@ -34,7 +41,10 @@ _KNOWN_FOR_S: Final = 30.0
 
 
 class Lookup:
-    """Where in its own earlier text a reply seems to be."""
+    """Where in its own earlier text a reply seems to be.
+
+    Where a copy differs by a few tokens (a name, a corrected word), the cursor steps over them.
+    """
 
     def __init__(self, tokens: Sequence[int]) -> None:
         """`tokens` is the reply's own growing list, prompt first; it is read and never changed."""
@@ -44,8 +54,13 @@ class Lookup:
         self._n_seen = 0
         self._cursor = 0
         self._length = 0
-        self._hits = [chance * _TRUST for chance in _USUAL_CHANCES]
-        self._counts = [_TRUST] * len(_USUAL_CHANCES)
+        self._n_since_change: int | None = None
+        self._lost_at = 0
+        self._lost_length = 0
+        self._n_since_lost = 0
+        chances = (*_USUAL_CHANCES, *_USUAL_CHANGED_CHANCES)
+        self._hits = [chance * _TRUST for chance in chances]
+        self._counts = [_TRUST] * len(chances)
 
     @property
     def length(self) -> int:
@@ -63,12 +78,11 @@ class Lookup:
             token = tokens[self._n_seen]
             self._n_seen += 1
             if self._length:
-                is_true = tokens[self._cursor] == token
-                self._note(is_true)
-                self._cursor += 1
-                self._length = min(self._length + 1, _MAX_LENGTH) if is_true else 0
+                self._check(token)
             if not self._length:
                 self._find()
+            if not self._length:
+                self._resume(token)
 
     def guess(self, n_tokens: int) -> list[int]:
         """The next tokens, if the reply goes on along the same text; round and round in a loop."""
@@ -81,15 +95,45 @@ class Lookup:
         """How many tokens a step with so many guesses should give, the sure one included."""
         total, reached = 1.0, 1.0
         for i in range(n_guesses):
-            bucket = _find_bucket(self._length + i)
+            bucket = self._find_bucket(i)
             reached *= self._hits[bucket] / self._counts[bucket]
             total += reached
         return total
 
-    def _note(self, is_true: bool) -> None:
-        bucket = _find_bucket(self._length)
+    def _check(self, token: int) -> None:
+        """Go on with the cursor, or lose it, by what came where it stands."""
+        is_true = self._tokens[self._cursor] == token
+        if not is_true and self._n_since_change != 0 and self._length >= _RESUMES_FROM:
+            self._lost_at, self._lost_length, self._n_since_lost = self._cursor, self._length, 0
+        bucket = self._find_bucket(0)
         self._hits[bucket] = self._hits[bucket] * _MEMORY + is_true
         self._counts[bucket] = self._counts[bucket] * _MEMORY + 1.0
+        self._length = min(self._length + 1, _MAX_LENGTH) if is_true else 0
+        self._cursor += 1
+        if self._n_since_change is not None:
+            self._n_since_change = self._n_since_change + 1 if is_true else None
+
+    def _resume(self, token: int) -> None:
+        """Go on in the text that was followed last, as if only a little had been changed in it."""
+        self._n_since_lost += 1
+        if not self._lost_length or self._n_since_lost > _RESUMES_WITHIN:
+            return
+        begin, end = self._lost_at, min(self._lost_at + _RESUMES_WITHIN + 1, self._n_seen - 1)
+        if token in self._tokens[begin:end]:
+            self._cursor = self._tokens.index(token, begin, end) + 1
+        elif self._n_since_lost == 1 and begin < end:
+            self._cursor = begin + 1
+        else:
+            return
+        self._length, self._n_since_change = self._lost_length, 0
+
+    def _find_bucket(self, n_ahead: int) -> int:
+        """Where it is counted how often the guess comes true that is `n_ahead` after the next."""
+        if self._n_since_change is not None:
+            since = self._n_since_change + n_ahead
+            return len(_USUAL_CHANCES) + sum(since >= edge for edge in _CHANGED_BUCKETS)
+        length = self._length + n_ahead
+        return sum(length >= edge for edge in _BUCKETS)
 
     def _find(self) -> None:
         """Look for the newest earlier place that ends like the text seen so far."""
@@ -144,7 +188,3 @@ class Bets:
         if not single or not times or is_old:
             return _USUAL_COSTS[size]
         return median(times) / median(single)
-
-
-def _find_bucket(length: int) -> int:
-    return sum(length >= edge for edge in _BUCKETS)
