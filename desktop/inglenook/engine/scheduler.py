@@ -35,7 +35,7 @@ QUEUE_LIMIT: Final = 64
 _FIRST_CHUNK: Final = 128
 _MIN_CHUNK: Final = 32
 _MIN_SHARED_CHUNK: Final = 4
-_STEP_ALONE_S: Final = 2.0
+_STEP_ALONE_S: Final = 3.0
 _STEP_DEAF_S: Final = 0.25
 """On a GPU a step cannot be broken off, so a stop waits for its end."""
 _STEP_SHARED_S: Final = 0.2

@@ -54,6 +54,7 @@ QTableView {{ background: {c.raised}; border: 1px solid {c.line}; gridline-color
   border-radius: {RADIUS_CONTROL}px; }}
 QHeaderView::section {{ background: {c.raised}; color: {c.quiet}; border: none;
   border-bottom: 1px solid {c.line}; padding: {s.pad_y}px 8px; font-size: {s.small}px; }}
+QTableView::item {{ padding: 0 5px; }}
 QTableView:focus {{ border: 1px solid {c.ember}; }}
 QToolTip {{ background: {c.raised}; color: {c.ink}; border: 1px solid {c.line};
   padding: 5px 7px; font-size: {s.small}px; }}

@@ -19,7 +19,7 @@ class LedgerTable(RecordTable[Connection]):
 
     def __init__(self, parent: QWidget) -> None:
         heads = (self.tr("When"), self.tr("Where to"), self.tr("Why"), self.tr("Received"))
-        super().__init__(heads, parent)
+        super().__init__(heads, parent, numbers=(3,))
 
     def set_lines(self, lines: tuple[Connection, ...]) -> None:
         """Show these lines, given oldest first."""
@@ -37,8 +37,8 @@ class LedgerTable(RecordTable[Connection]):
     @override
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """The text of one cell."""
-        if role == Qt.ItemDataRole.TextAlignmentRole and index.column() == 3:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return self.align(index.column())
         if role != Qt.ItemDataRole.DisplayRole or index.row() >= len(self.records):
             return None
         line = self.records[index.row()]
