@@ -89,6 +89,20 @@ def test_C03_no_space_at_the_first_start_leaves_nothing_half_made(profile: Profi
     Store.open(profile.database).close()
 
 
+def test_C03_a_folder_that_takes_no_sign_of_life_is_told(profile: Profile) -> None:
+    fill(profile.database, 1)
+    running = profile.data / "running"
+    running.rmdir()
+    running.write_text("")
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        Store.open(profile.database)
+    assert caught.value.code == "io"
+    running.unlink()
+    store = Store.open(profile.database)
+    assert len(store.list_conversations()) == 1
+    store.close()
+
+
 # --- C05 ---
 
 

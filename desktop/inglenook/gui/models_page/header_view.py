@@ -89,7 +89,6 @@ class HeaderView(QDialog):
     def _make_table(self) -> QTableView:
         table = make_table_view(self.rows, self.tr("The keys of the header"), 1)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setStyleSheet("QTableView::item { padding-left: 5px; }")
         table.setWordWrap(False)
         table.setTabKeyNavigation(False)
         table.selectionModel().currentRowChanged.connect(self._on_row)
