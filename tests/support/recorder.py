@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from inglenook.engine.protocol import (
     Event,
@@ -112,6 +113,18 @@ class Recorder:
         """Ask and wait for the end."""
         engine.submit(make_generate(run_id, text, sampling, max_tokens, stop, continue_last))
         return self.wait_for_end(run_id)
+
+
+DRAWS: Final = {
+    "greedy": GREEDY,
+    "as usual": Sampling(seed=7),
+    "hot": Sampling(temperature=1.6, top_k=30, top_p=1.0, seed=7),
+    "penalties": Sampling(repeat_penalty=1.3, presence_penalty=0.4, repeat_last_n=32, seed=7),
+    "from all tokens": Sampling(top_k=0, min_p=0.02, seed=7),
+    "a bias": Sampling(logit_bias=((80, 3.0),), seed=7),
+    "mirostat": Sampling(mirostat=2, seed=7),
+}
+"""Ways to draw that look at the likeliest few, and some that look at all."""
 
 
 def make_generate(

@@ -388,6 +388,7 @@ class Context:
         params.n_ubatch = options.n_ubatch
         params.n_seq_max = options.n_seq_max
         params.n_outputs_max = max(options.n_seq_max, options.n_outputs)
+        params.n_outputs_max_per_seq = options.n_outputs
         params.n_threads = options.n_threads
         params.n_threads_batch = options.n_threads_batch
         params.kv_unified = True
@@ -427,6 +428,7 @@ class Context:
         self.n_ubatch: int = native.llama_n_ubatch(self.handle)
         self.n_seq_max: int = native.llama_n_seq_max(self.handle)
         self.n_threads: int = native.llama_n_threads(self.handle)
+        self._filters: dict[int, tuple[int, Sampler]] = {}
 
     def apply(self, adapters: Sequence[tuple["Adapter", float]]) -> None:
         """Let LoRA adapters of this model, each with its scale, take part from now on.
@@ -440,9 +442,13 @@ class Context:
         if native.llama_set_adapters_lora(self.handle, handles, len(adapters), scales):
             raise NativeError("apply adapters")
 
-    def decode(self, batch: "Batch") -> Decoded:
-        """Run the batch through the model; on INTERRUPTED nothing of it stays in memory."""
+    def decode(self, batch: "Batch", meanwhile: Callable[[], None] = lambda: None) -> Decoded:
+        """Run the batch through the model; on INTERRUPTED nothing of it stays in memory.
+
+        A GPU computes by itself: `meanwhile` is called as soon as it has begun.
+        """
         code: int = native.llama_decode(self.handle, batch.native)
+        meanwhile()
         if code == 0:
             native.llama_synchronize(self.handle)
         return Decoded(code) if 0 <= code <= Decoded.INTERRUPTED.value else Decoded.FAILED
@@ -454,6 +460,29 @@ class Context:
             raise NativeError("read logits")
         n_bytes = self._n_vocab * ctypes.sizeof(ctypes.c_float)
         return memoryview((ctypes.c_uint8 * n_bytes).from_address(start)).cast("B").cast("f")
+
+    def hand_over(self, seq_id: int, n_best: int) -> None:
+        """Have the device keep but so many of the likeliest tokens of a sequence; 0 keeps all.
+
+        `Sampler.sample` then draws from those, and `read_logits` has nothing to read. The next
+        decode after a change takes some milliseconds more. Between decodes only.
+        """
+        n_best = n_best if n_best < self._n_vocab else 0
+        n_before, before = self._filters.pop(seq_id, (0, None))
+        if n_best == n_before:
+            if before is not None:
+                self._filters[seq_id] = n_before, before
+            return
+        chain = Sampler() if n_best else None
+        if chain is not None:
+            chain.add("top_k", n_best)
+        is_taken = native.llama_set_sampler(self.handle, seq_id, chain.handle if chain else None)
+        if chain is not None and is_taken:
+            self._filters[seq_id] = n_best, chain
+        elif chain is not None:
+            chain.close()
+        if before is not None:
+            before.close()
 
     @property
     def pools_by_mean(self) -> bool:
@@ -548,6 +577,9 @@ class Context:
         if self.handle is not None:
             native.llama_free(self.handle)
             self.handle = None
+            for _, chain in self._filters.values():
+                chain.close()
+            self._filters.clear()
 
 
 class Batch:

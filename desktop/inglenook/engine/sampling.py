@@ -76,15 +76,28 @@ def choose_temperature(sampling: Sampling, recommended: str | None) -> float:
 def count_lookback(sampling: Sampling, n_ctx: int) -> int:
     """How many tokens of the prompt the penalties look back on; 0 when none is active."""
     reach = [0]
-    if (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty) != (
-        1.0,
-        0.0,
-        0.0,
-    ):
+    if _has_penalties(sampling):
         reach.append(n_ctx if sampling.repeat_last_n < 0 else sampling.repeat_last_n)
     if sampling.dry_multiplier > 0.0:
         reach.append(n_ctx if sampling.dry_penalty_last_n < 0 else sampling.dry_penalty_last_n)
     return min(max(reach), n_ctx)
+
+
+def count_needed(sampling: Sampling, temperature: float) -> int:
+    """How many of the likeliest tokens a draw looks at; 0 where it may look at all of them.
+
+    Penalties that only lower let no more tokens rise than they have lowered.
+    """
+    s = sampling
+    only_lowers = s.repeat_penalty >= 1.0 and s.frequency_penalty >= 0.0 <= s.presence_penalty
+    if s.logit_bias or s.dry_multiplier > 0.0 or not only_lowers:
+        return 0
+    n_lowered = s.repeat_last_n if _has_penalties(s) else 0
+    if temperature <= 0.0:
+        n_drawn = 1
+    else:
+        n_drawn = 0 if s.mirostat or s.top_n_sigma > 0.0 else max(0, s.top_k)
+    return n_drawn + n_lowered if n_drawn and n_lowered >= 0 else 0
 
 
 def make_sampler(
@@ -106,13 +119,20 @@ def make_sampler(
     return sampler
 
 
+def _list_penalties(sampling: Sampling) -> tuple[float, float, float]:
+    return sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty
+
+
+def _has_penalties(sampling: Sampling) -> bool:
+    return _list_penalties(sampling) != (1.0, 0.0, 0.0)
+
+
 def _add_penalties(sampler: Sampler, sampling: Sampling, vocab: Vocab, n_ctx: int) -> None:
     if sampling.logit_bias:
         sampler.add_logit_bias(vocab.n_tokens, sampling.logit_bias)
-    factors = (sampling.repeat_penalty, sampling.frequency_penalty, sampling.presence_penalty)
-    if factors != (1.0, 0.0, 0.0):
+    if _has_penalties(sampling):
         last_n = n_ctx if sampling.repeat_last_n < 0 else sampling.repeat_last_n
-        sampler.add("penalties", vocab.n_tokens, last_n, *factors)
+        sampler.add("penalties", vocab.n_tokens, last_n, *_list_penalties(sampling))
     if sampling.dry_multiplier > 0.0:
         last_n = n_ctx if sampling.dry_penalty_last_n < 0 else sampling.dry_penalty_last_n
         sampler.add_dry(

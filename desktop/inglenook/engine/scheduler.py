@@ -2,7 +2,9 @@
 
 A step takes one token from every reply that is being written, and fills up with pieces of the
 prompts that are being read. Used by the worker on its thread alone. A step is never more than one
-physical batch, so that an interrupted one leaves nothing behind.
+physical batch, so that an interrupted one leaves nothing behind. Where a GPU does all of it,
+nothing can be interrupted: there a step is longer, the text of one token is handed on while the
+next is computed, and the device itself passes over what no draw looks at.
 """
 
 import logging
@@ -42,6 +44,8 @@ _STEP_SHARED_S: Final = 0.2
 _STEP_AHEAD_S: Final = 0.15
 """How long a step that reads a prompt may last: alone, while other replies wait, and ahead."""
 _AHEAD_MARGIN: Final = 16
+_FILTERS: Final = (40, 128, 512)
+"""So many of the likeliest tokens a device keeps for a draw: few sizes, for each change costs."""
 
 
 class Scheduler:
@@ -55,14 +59,18 @@ class Scheduler:
         emit: Callable[[Event], None],
         model_id: str,
         paces: Paces,
+        *,
+        computes_aside: bool = False,
     ) -> None:
+        """`computes_aside`: whether a GPU does all the work of a step, by itself."""
         self._context = context
         self._paces = paces
         self._vocab = vocab
         self._slots = slots
         self._emit = emit
         self._model_id = model_id
-        self._batch = Batch(context.n_ubatch)
+        self._computes_aside = computes_aside
+        self._batch = Batch(context.n_batch if computes_aside else context.n_ubatch)
         self._chances = Chances(vocab)
         self._live: list[Run] = []
         self._waiting: deque[Run] = deque()
@@ -202,7 +210,7 @@ class Scheduler:
         self._context.set_threads(self._paces.prefill.chosen if self._guesses else pace.n_threads)
         is_usual = not pace.is_trying or bool(self._guesses)
         started = time.monotonic()
-        outcome = self._context.decode(self._batch)
+        outcome = self._context.decode(self._batch, self._tell_drawn)
         if outcome is Decoded.DONE:
             seconds = time.monotonic() - started
             if not self._guesses:
@@ -229,6 +237,9 @@ class Scheduler:
                 break
             self._waiting.remove(run)
             self._live.append(run)
+            if run.slot is not None and self._computes_aside:
+                enough = (n for n in _FILTERS if 0 < run.n_best <= n)
+                self._context.hand_over(run.slot.seq_id, next(enough, 0))
             if run.slot is not None and not run.clock.started:
                 run.clock.started = time.monotonic()
                 run.n_cached = run.slot.n_past
@@ -359,12 +370,9 @@ class Scheduler:
         self._slots.take_back(slot, n_written)
 
     def _take_token(self, run: Run, index: int) -> None:
-        """Draw one token and hand its text on; ends the reply when it is over."""
-        limit = run.command.max_tokens
-        if limit is not None and run.n_output >= limit:
-            self._finish(run, "length")
-            return
-        if self._force_tokens(run):
+        """Draw one token and have its text handed on; ends the reply when it is over."""
+        self._hand_on(run)
+        if self._end_if_over(run) or self._force_tokens(run):
             return
         try:
             token = run.sampler.sample(self._context, index)
@@ -383,13 +391,38 @@ class Scheduler:
         if n_alternatives is not None:
             drawn = self._chances.read(self._context, index, token, n_alternatives)
             run.pending_tokens.append(drawn)
-        self._tell_parts(run, run.feed(token, self._vocab.piece(token), now), now)
+        run.unheard = token, now
+        if not self._computes_aside:
+            self._hand_on(run)
+        self._end_if_over(run)
+
+    def _end_if_over(self, run: Run) -> bool:
+        """End a reply that may not go on, or said what stops it; whether that was so."""
+        limit = run.command.max_tokens
+        is_long = limit is not None and run.n_output >= limit
+        is_full = len(run.tokens) > self._context.n_ctx
+        if is_long or is_full:
+            self._hand_on(run)  # The last token may hold what stops it.
         if run.stream.is_stopped:
             self._finish(run, "stop")
-        elif limit is not None and run.n_output >= limit:
+        elif is_long:
             self._finish(run, "length")
-        elif len(run.tokens) > self._context.n_ctx:
+        elif is_full:
             self._finish(run, "context_full")
+        else:
+            return False
+        return True
+
+    def _tell_drawn(self) -> None:
+        """Hand on all that was drawn, while a device computes what comes next."""
+        for run in self._live:
+            self._hand_on(run)
+
+    def _hand_on(self, run: Run) -> None:
+        """Hand on the text of the token that was drawn last, unless that was done."""
+        if run.unheard is not None:
+            (token, drawn_at), run.unheard = run.unheard, None
+            self._tell_parts(run, run.feed(token, self._vocab.piece(token), drawn_at), drawn_at)
 
     def _force_tokens(self, run: Run) -> bool:
         """Put the end of reasoning that took all of its budget; the next step reads it."""
@@ -402,8 +435,7 @@ class Scheduler:
             run.count_token(now)
             self._tell_parts(run, run.feed(token, self._vocab.piece(token), now), now)
         run.sampler.accept(forced)
-        if len(run.tokens) > self._context.n_ctx:
-            self._finish(run, "context_full")
+        self._end_if_over(run)
         return True
 
     def _tell_parts(
@@ -443,6 +475,7 @@ class Scheduler:
 
     def _finish(self, run: Run, reason: FinishReason) -> None:
         """End a reply in order. A character cut in half is told only if the model left it so."""
+        self._hand_on(run)
         rest = run.stream.finish(is_whole=reason == "stop")
         self._tell_parts(run, rest, time.monotonic(), is_last=True)
         self._drop(run)
@@ -458,6 +491,7 @@ class Scheduler:
 
     def fail(self, run: Run, error: EngineError) -> None:
         """End a reply by a fault; its text so far stands."""
+        self._hand_on(run)
         rest = run.stream.finish(is_whole=False)
         self._tell_parts(run, rest, time.monotonic(), is_last=True)
         self._drop(run)

@@ -60,6 +60,8 @@ class Run:
     seed: int
     n_ctx: int
     clock: Clock
+    n_best: int = 0
+    """How many of the likeliest tokens its draws look at; 0: all."""
     closing: tuple[int, ...] = ()
     """The tokens that end its reasoning when they have to be put there."""
     n_lasting: int = 0
@@ -74,6 +76,8 @@ class Run:
     n_guessed_right: int = 0
     lookup: Lookup | None = None
     slot: "Slot | None" = None
+    unheard: tuple[int, float] | None = None
+    """The token that was drawn last, and when, while its text is not handed on."""
 
     def __post_init__(self) -> None:
         self.n_prompt = len(self.tokens)

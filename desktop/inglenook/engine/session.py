@@ -24,6 +24,7 @@ from inglenook.engine.sampling import (
     check_sampling,
     choose_temperature,
     count_lookback,
+    count_needed,
     draw_seed,
     make_sampler,
 )
@@ -63,10 +64,15 @@ class Pending:
         )
 
 
+def _is_all_on_gpu(loaded: LoadedModel) -> bool:
+    """Whether the processor computes nothing of a token; the output counts as one layer more."""
+    return loaded.facts.n_layers_gpu > loaded.facts.n_layers
+
+
 def _make_paces(loaded: LoadedModel) -> Paces:
     """Counts that a person chose stay; on a GPU there is nothing to find out."""
     options, facts = loaded.command.options, loaded.facts
-    if facts.n_layers_gpu > facts.n_layers:
+    if _is_all_on_gpu(loaded):
         return Paces(facts.n_threads, None, facts.n_threads)
     return Paces(options.n_threads, options.n_threads_batch, facts.n_threads)
 
@@ -97,7 +103,13 @@ class Session:
             snapshots=loaded.snapshots,
         )
         self.scheduler = Scheduler(
-            loaded.context, model.vocab, slots, emit, loaded.command.model_id, _make_paces(loaded)
+            loaded.context,
+            model.vocab,
+            slots,
+            emit,
+            loaded.command.model_id,
+            _make_paces(loaded),
+            computes_aside=_is_all_on_gpu(loaded),
         )
         self.embedder = Embedder(
             model,
@@ -146,10 +158,11 @@ class Session:
         """Hand a reply with its prompt, and what it must obey, to the scheduler."""
         command, context, tokens = pending.command, self.loaded.context, prompt.tokens
         seed = draw_seed(command.sampling)
+        temperature = choose_temperature(command.sampling, self._recommended)
         sampler = make_sampler(
             command.sampling,
             self.loaded.model.vocab,
-            temperature=choose_temperature(command.sampling, self._recommended),
+            temperature=temperature,
             seed=seed,
             n_ctx=context.n_ctx,
         )
@@ -161,6 +174,7 @@ class Session:
             begins=prompt.begins,
             n_reasoning=prompt.n_reasoning,
         )
+        looks_at_all = matcher is not None or command.n_alternatives is not None
         self.scheduler.add(
             Run(
                 command=command,
@@ -170,6 +184,7 @@ class Session:
                 seed=seed,
                 n_ctx=context.n_ctx,
                 clock=pending.clock,
+                n_best=0 if looks_at_all else count_needed(command.sampling, temperature),
                 closing=self.maker.reasoning.closing_tokens,
                 n_lasting=prompt.n_lasting,
             )

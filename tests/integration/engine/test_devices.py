@@ -33,7 +33,7 @@ from inglenook.engine.protocol import (
     Prefill,
     Text,
 )
-from support.recorder import Recorder, make_generate
+from support.recorder import DRAWS, Recorder, make_generate
 from support.tiny_gguf import write_tiny_gguf
 
 GPU_PYTHON: Final = os.environ.get("INGLENOOK_GPU_PYTHON", sys.executable)
@@ -322,6 +322,24 @@ def test_guessing_ahead_changes_nothing_on_the_gpu(
     assert_same_words(plain, guessed)
 
 
+@pytest.mark.parametrize("name", DRAWS)
+def test_what_the_gpu_passes_over_would_not_have_been_drawn(
+    gpu: ChildEngine, recorder: Recorder, wide: Path, name: str
+) -> None:
+    """Whoever wants to see chances is handed all logits, others the likeliest few: it is one."""
+    load(recorder, gpu, wide)
+    texts: list[str] = []
+    for n_alternatives in (None, 0, None):
+        run_id = f"r{len(texts)}"
+        command = make_generate(run_id, "the sea", max_tokens=60, sampling=DRAWS[name])
+        gpu.submit(
+            msgspec.structs.replace(command, n_alternatives=n_alternatives, speculates=False)
+        )
+        assert isinstance(recorder.wait_for_end(run_id, WAIT_S), Finished)
+        texts.append(recorder.read_text(run_id))
+    assert texts[0] == texts[1] == texts[2]
+
+
 # --- stops, and what is kept ---
 
 
@@ -364,7 +382,15 @@ def assert_stops(engine: ChildEngine, recorder: Recorder, run_id: str, within_s:
     assert took_s < within_s
 
 
-@pytest.mark.parametrize(("first", "second"), [(None, None), (None, 0), (0, None)])
+@pytest.mark.parametrize(
+    ("first", "second", "flash_attention", "is_kept"),
+    [
+        (None, None, None, True),
+        (None, 0, True, True),
+        (0, None, True, True),
+        (None, 0, None, False),
+    ],
+)
 def test_a_conversation_goes_on_from_the_disk(
     start: Start,
     recorder: Recorder,
@@ -372,8 +398,14 @@ def test_a_conversation_goes_on_from_the_disk(
     tmp_path: Path,
     first: int | None,
     second: int | None,
+    *,
+    flash_attention: bool | None,
+    is_kept: bool,
 ) -> None:
-    """What the GPU has read the CPU need not read again, and the other way."""
+    """What the GPU has read the CPU need not read again, and the other way.
+
+    Left to itself each has the attention that suits it, and memory of one is of no use to another.
+    """
     text = "the fire in the inglenook burns low and the two of them talk " * 24
     ends, words = [], []
     for i, n_gpu_layers in enumerate((first, second)):
@@ -381,7 +413,9 @@ def test_a_conversation_goes_on_from_the_disk(
         command = Load(
             model_id="m",
             path=str(tiny),
-            options=LoadOptions(n_threads=1, n_gpu_layers=n_gpu_layers),
+            options=LoadOptions(
+                n_threads=1, n_gpu_layers=n_gpu_layers, flash_attention=flash_attention
+            ),
             snapshot_folder=str(tmp_path / "kv"),
             snapshot_limit_bytes=10**9,
         )
@@ -393,7 +427,7 @@ def test_a_conversation_goes_on_from_the_disk(
         assert wait_for_snapshot(tmp_path / "kv"), "an idle moment is used to keep it"
         engine.close()
     assert ends[0].usage.cached_tokens == 0
-    assert ends[1].usage.cached_tokens >= ends[1].usage.prompt_tokens - 2
+    assert (ends[1].usage.cached_tokens >= ends[1].usage.prompt_tokens - 2) is is_kept
     assert_same_words(*words)
 
 

@@ -28,6 +28,8 @@ _SYSTEM_SHARE: Final = 0.1
 _SAMPLING_S: Final = 0.0008
 _WORD_S: Final = 2.0e-9
 """What drawing a token costs: something by itself, and something for each in the vocabulary."""
+_ASIDE_S: Final = 0.0003
+"""What it costs where a GPU has everything: most is done while the device computes."""
 _MOST_TPS: Final = 100_000.0
 
 
@@ -230,7 +232,8 @@ def _find_rates(rates: MachineRates, name: str) -> DeviceRates:
 
 
 def _time_token(shape: ModelShape, machine: Machine, n_on_gpu: int, n_context: int) -> float:
-    spent = _SAMPLING_S + _WORD_S * shape.n_vocab
+    is_all_on_gpu = n_on_gpu > shape.n_layers
+    spent = _ASIDE_S if is_all_on_gpu else _SAMPLING_S + _WORD_S * shape.n_vocab
     for device, part in _list_work(shape, machine, n_on_gpu):
         spent += time_token(
             shape, part.layers, device, n_context=n_context, has_output=part.has_output
