@@ -139,11 +139,7 @@ class Library:
     @property
     def backends(self) -> tuple[str, ...]:
         """Names of the registered backends."""
-        ggml = self._ggml
-        return tuple(
-            _text(ggml.ggml_backend_reg_name(ggml.ggml_backend_reg_get(i)))
-            for i in range(ggml.ggml_backend_reg_count())
-        )
+        return _list_backends(self._ggml)
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -428,6 +424,9 @@ class Context:
         self.n_ubatch: int = native.llama_n_ubatch(self.handle)
         self.n_seq_max: int = native.llama_n_seq_max(self.handle)
         self.n_threads: int = native.llama_n_threads(self.handle)
+        # WORKAROUND: Vulkan's `top_k` ends the process on Mesa's software device; CUDA's is sound.
+        self.can_filter = model.is_on_gpu and "CUDA" in _list_backends(_bind_ggml())
+        """Whether the device can be told to hand over only the likeliest tokens."""
         self._filters: dict[int, tuple[int, Sampler]] = {}
 
     def apply(self, adapters: Sequence[tuple["Adapter", float]]) -> None:
@@ -755,6 +754,13 @@ def _bind_ggml() -> types.SimpleNamespace:
         call.restype, call.argtypes = result, arguments
         setattr(bound, name, call)
     return bound
+
+
+def _list_backends(ggml: types.SimpleNamespace) -> tuple[str, ...]:
+    return tuple(
+        _text(ggml.ggml_backend_reg_name(ggml.ggml_backend_reg_get(i)))
+        for i in range(ggml.ggml_backend_reg_count())
+    )
 
 
 def _find_device(name: str) -> int:

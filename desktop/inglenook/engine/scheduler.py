@@ -237,7 +237,7 @@ class Scheduler:
                 break
             self._waiting.remove(run)
             self._live.append(run)
-            if run.slot is not None and self._computes_aside:
+            if run.slot is not None and self._context.can_filter:
                 enough = (n for n in _FILTERS if 0 < run.n_best <= n)
                 self._context.hand_over(run.slot.seq_id, next(enough, 0))
             if run.slot is not None and not run.clock.started:
@@ -326,8 +326,11 @@ class Scheduler:
         if self._paces.prefill.is_trying:
             return _MIN_CHUNK  # A try of the wrong count should not cost much.
         step_s = _STEP_ALONE_S if self._context.can_interrupt else _STEP_DEAF_S
-        # Products of matrices come in tiles: whole ones are read fastest.
-        return max(1, int(self._read_tps * step_s) // _MIN_CHUNK) * _MIN_CHUNK
+        # Products of matrices come in tiles, and a GPU likes whole physical batches: those are read
+        # fastest.
+        n_tokens, n_whole = int(self._read_tps * step_s), self._context.n_ubatch
+        n_tile = n_whole if self._computes_aside and n_tokens >= n_whole else _MIN_CHUNK
+        return max(1, n_tokens // n_tile) * n_tile
 
     def _note_speed(self, pace: Pace, n_read: int, seconds: float) -> None:
         if not n_read:

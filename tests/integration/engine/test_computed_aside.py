@@ -6,14 +6,18 @@ GPU does it.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from inglenook.engine import session
+from inglenook.engine.llama import Context
 from inglenook.engine.local import LocalEngine
 from inglenook.engine.protocol import Cancel, Finished, Generate, Text, Unload, Unloaded
+from inglenook.engine.scheduler import Scheduler
 from support.recorder import DRAWS, GREEDY, Recorder, make_generate
 
 PROMPTS = ("the sea", "a fire in the inglenook burns low", "tick tock " * 12, "why?")
@@ -27,7 +31,13 @@ def compute_aside(*, is_aside: bool) -> Iterator[None]:
     """Models that are loaded now are taken to be on a device that computes by itself, or not."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "_is_all_on_gpu", lambda _loaded: is_aside)
+        patch.setattr(session, "Scheduler", partial(make_scheduler, can_filter=is_aside))
         yield
+
+
+def make_scheduler(context: Context, *args: Any, can_filter: bool, **options: Any) -> Scheduler:
+    context.can_filter = can_filter
+    return Scheduler(context, *args, **options)
 
 
 def ask_all(engine: LocalEngine, recorder: Recorder, commands: Sequence[Generate]) -> Told:

@@ -38,8 +38,8 @@ from support.tiny_gguf import write_tiny_gguf
 
 GPU_PYTHON: Final = os.environ.get("INGLENOOK_GPU_PYTHON", sys.executable)
 DESKTOP: Final = Path(__file__).resolve().parents[3] / "desktop"
-NEAR: Final = 0.12
-"""Log-probabilities so near are the rounding of other arithmetic."""
+NEAR: Final = 0.16
+"""Log-probabilities so near are the rounding of other arithmetic, also of 8-bit memory."""
 TIE: Final = 0.2
 PROMPTS: Final = ("the sea", "1 2 3 4 1 2 3 4 1 2 3")
 WAIT_S: Final = 240.0
@@ -329,7 +329,7 @@ def test_what_the_gpu_passes_over_would_not_have_been_drawn(
     """Whoever wants to see chances is handed all logits, others the likeliest few: it is one."""
     load(recorder, gpu, wide)
     texts: list[str] = []
-    for n_alternatives in (None, 0, None):
+    for n_alternatives in (None, None, 0, None):
         run_id = f"r{len(texts)}"
         command = make_generate(run_id, "the sea", max_tokens=60, sampling=DRAWS[name])
         gpu.submit(
@@ -337,7 +337,8 @@ def test_what_the_gpu_passes_over_would_not_have_been_drawn(
         )
         assert isinstance(recorder.wait_for_end(run_id, WAIT_S), Finished)
         texts.append(recorder.read_text(run_id))
-    assert texts[0] == texts[1] == texts[2]
+    # The first one had its prompt read in a step, which rounds otherwise.
+    assert texts[1] == texts[2] == texts[3]
 
 
 # --- stops, and what is kept ---

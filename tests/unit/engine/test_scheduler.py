@@ -6,7 +6,7 @@ place, a wrong reuse or a lost cell changes the reply.
 
 import random
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytest
@@ -60,13 +60,22 @@ class GlassContext:
         self.p_interrupt = 0.0
         self.n_threads = 1
         self.can_interrupt = rng.random() < 0.8
+        self.computes_aside = not self.can_interrupt and rng.random() < 0.5
+        self.can_filter = self.computes_aside and rng.random() < 0.5
+        self.n_batch = 40
+        self.kept: dict[int, int] = {}
         self.drawn: dict[int, int] = {}
 
     @property
     def n_cells(self) -> int:
         return len({id(cell) for sequence in self.memory for cell in sequence})
 
-    def decode(self, batch: GlassBatch) -> Decoded:
+    def hand_over(self, seq_id: int, n_best: int) -> None:
+        assert self.can_filter
+        self.kept[seq_id] = n_best
+
+    def decode(self, batch: GlassBatch, meanwhile: Callable[[], None] = lambda: None) -> Decoded:
+        meanwhile()
         if self.rng.random() < self.p_interrupt:
             if not self.trims:  # A recurrent memory is spoilt by that.
                 for _, _, seq_id, _ in batch.items:
@@ -166,7 +175,13 @@ class House:
         slots = Slots(context, 0, is_recurrent=not trims)
         vocab = cast("Vocab", GlassVocab())
         self.scheduler = Scheduler(
-            context, vocab, slots, self.events.append, "m", Paces(None, None, 2)
+            context,
+            vocab,
+            slots,
+            self.events.append,
+            "m",
+            Paces(None, None, 2),
+            computes_aside=self.context.computes_aside,
         )
 
     def ask(self, prompt: list[int], limit: int) -> str:
