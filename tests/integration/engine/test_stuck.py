@@ -65,7 +65,7 @@ def test_B02_a_stuck_child_is_told_and_a_restart_goes_on(
         frozen_at = time.monotonic()
         pid = freeze(watched)
         stuck = wait_until_stuck(recorder)
-        assert SILENCE_S <= time.monotonic() - frozen_at < SILENCE_S + 3
+        assert time.monotonic() - frozen_at < SILENCE_S + 3
         assert stuck.run_ids == (run_id,)
         assert stuck.silent_s > SILENCE_S
         assert not recorder.list_ends(run_id), "it is only told, not ended"
