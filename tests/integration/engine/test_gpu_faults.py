@@ -1,7 +1,7 @@
 """Deaths of a graphics card, by a scripted host: told in words, the text kept, a way on."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -136,7 +136,7 @@ def test_B13_a_step_that_fails_for_the_cards_memory_says_so(
         assert session is not None
         session.facts = msgspec.structs.replace(session.facts, n_layers_gpu=7)
 
-        def fail(_batch: Batch) -> Decoded:
+        def fail(_batch: Batch, _meanwhile: Callable[[], None]) -> Decoded:
             worker._take_log("error", "ggml_gallocr: failed to allocate CUDA0 buffer of size 9")
             return Decoded.FAILED
 
