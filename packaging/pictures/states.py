@@ -200,8 +200,11 @@ def show_stuck_engine(stage: Stage) -> None:
     """A reply whose engine shows no sign of work any more."""
     pid = begin_reply(stage)
     os.kill(pid, signal.SIGSTOP)
-    bars = stage.window.chat_page.transcript.findChildren(OutcomeBar)
-    stage.wait_until(lambda: any(bar.isVisible() for bar in bars), "the word on it")
+    transcript = stage.window.chat_page.transcript
+    stage.wait_until(
+        lambda: any(bar.isVisible() for bar in transcript.findChildren(OutcomeBar)),
+        "the word on it",
+    )
     stage.wait(0.3)
 
 
