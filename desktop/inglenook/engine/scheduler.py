@@ -237,7 +237,7 @@ class Scheduler:
                 break
             self._waiting.remove(run)
             self._live.append(run)
-            if run.slot is not None and self._context.can_filter:
+            if run.slot is not None and self._computes_aside and self._context.can_filter:
                 enough = (n for n in _FILTERS if 0 < run.n_best <= n)
                 self._context.hand_over(run.slot.seq_id, next(enough, 0))
             if run.slot is not None and not run.clock.started:
