@@ -104,7 +104,7 @@ def write_tiny_gguf(
     if template is not None:
         writer.add_chat_template(template)
 
-    weights = _Weights(writer, seed, scale)
+    weights = Weights(writer, seed, scale)
     n_vocab = n_words + len(specials)
     weights.add_random("token_embd.weight", n_vocab, n_embd)
     weights.add_ones("output_norm.weight", n_embd)
@@ -126,19 +126,23 @@ def write_tiny_gguf(
     return path
 
 
-class _Weights:
+class Weights:
+    """Tensors of random numbers or of ones, put into a file."""
+
     def __init__(self, writer: GGUFWriter, seed: int, scale: float) -> None:
         self._writer = writer
         self._rng = np.random.default_rng(seed)
         self._scale = np.float32(scale)
 
     def add_random(self, name: str, *shape: int, n_drawn: int | None = None) -> None:
+        """Normally distributed; rows from `n_drawn` on are noughts."""
         weights = self._rng.standard_normal(shape, dtype=np.float32) * self._scale
         if n_drawn is not None:
             weights[n_drawn:] = 0.0
         self._writer.add_tensor(name, weights)
 
     def add_ones(self, name: str, *shape: int, value: float = 1.0) -> None:
+        """All the same number."""
         self._writer.add_tensor(name, np.full(shape, value, dtype=np.float32))
 
 
@@ -189,7 +193,7 @@ def _add_attention(writer: GGUFWriter, n_embd: int, n_heads: int) -> None:
     writer.add_rope_dimension_count(n_embd // n_heads)
 
 
-def _add_attention_layer(weights: _Weights, block: str, n_embd: int) -> None:
+def _add_attention_layer(weights: Weights, block: str, n_embd: int) -> None:
     for part in ("attn_norm", "ffn_norm"):
         weights.add_ones(f"{block}.{part}.weight", n_embd)
     for part in ("attn_q", "attn_k", "attn_v", "attn_output"):
@@ -199,14 +203,14 @@ def _add_attention_layer(weights: _Weights, block: str, n_embd: int) -> None:
     weights.add_random(f"{block}.ffn_down.weight", n_embd, n_embd * 2)
 
 
-def _add_gemma_norms(weights: _Weights, block: str, n_embd: int, n_head_embd: int) -> None:
+def _add_gemma_norms(weights: Weights, block: str, n_embd: int, n_head_embd: int) -> None:
     for part in ("post_attention_norm", "post_ffw_norm"):
         weights.add_ones(f"{block}.{part}.weight", n_embd)
     for part in ("attn_q_norm", "attn_k_norm"):
         weights.add_ones(f"{block}.{part}.weight", n_head_embd)
 
 
-def _add_mamba(writer: GGUFWriter, weights: _Weights, n_layers: int, n_embd: int) -> None:
+def _add_mamba(writer: GGUFWriter, weights: Weights, n_layers: int, n_embd: int) -> None:
     n_inner, n_state, n_rank, n_conv = n_embd * 2, 16, 4, 4
     writer.add_feed_forward_length(0)
     writer.add_head_count(0)

@@ -2,8 +2,9 @@
 
 A context of its own beside the replies', made at the first request, reads the texts and pools what
 the model makes of their tokens: as the model's file says, else by the mean. The mean of a long text
-is that of its pieces, weighted. Used by the worker on its thread; `Tokenised` comes from the prompt
-thread.
+is that of its pieces, weighted. An encoder has one context only and reads each text at once, for
+there every token sees all others. Used by the worker on its thread; `Tokenised` comes from the
+prompt thread.
 """
 
 import math
@@ -64,9 +65,27 @@ class _Request:
     total: "array[float]" = field(default_factory=lambda: array("d"))
 
 
-def tokenise_texts(command: Embed, vocab: Vocab, n_ctx: int) -> Tokenised:
-    """Tokenise, on the prompt thread; raises `EngineError` for what cannot be read."""
-    limit = min(n_ctx, LIMIT_TOKENS)
+def shape_for_vectors(model: Model, n_ctx: int, n_threads: int) -> ContextOptions:
+    """A context that pools what is read of up to `n_ctx` tokens, less where that is too many."""
+    n_ctx = min(n_ctx, LIMIT_TOKENS)
+    n_batch = n_ctx if model.is_encoder else min(_MAX_CHUNK, n_ctx)
+    return ContextOptions(
+        n_ctx=n_ctx,
+        n_batch=n_batch,
+        n_ubatch=n_batch,
+        n_seq_max=1 if model.is_recurrent else min(_MAX_SEQUENCES, n_batch),
+        n_outputs=n_batch,
+        n_threads=n_threads,
+        n_threads_batch=n_threads,
+        pools=True,
+    )
+
+
+def tokenise_texts(command: Embed, vocab: Vocab, limit: int) -> Tokenised:
+    """Tokenise, on the prompt thread; raises `EngineError` for what cannot be read.
+
+    `limit` is of tokens of one text.
+    """
     if not command.texts or len(command.texts) > LIMIT_TEXTS:
         raise EngineError(
             f"From 1 to {LIMIT_TEXTS:,} texts can be turned into vectors at once.",
@@ -101,14 +120,22 @@ class Embedder:
         emit: Callable[[Event], None],
         model_id: str,
     ) -> None:
-        """`replies` is the context that replies are written in; this one is shaped after it."""
+        """`replies` is the context that replies are written in; this one is shaped after it.
+
+        Of an encoder it is the one that reads texts, and the only one.
+        """
         self._model = model
         self._replies = replies
         self._adapters = adapters
         self._emit = emit
         self._model_id = model_id
         self._context: Context | None = None
-        self._batch = Batch(_MAX_CHUNK)
+        self._batch = Batch(replies.n_ubatch if model.is_encoder else _MAX_CHUNK)
+        self.limit_tokens = min(replies.n_ctx, LIMIT_TOKENS)
+        """The longest text."""
+        if model.is_encoder and model.n_ctx_train:
+            # Beyond these no place of a token is known, and the library ends the process.
+            self.limit_tokens = min(self.limit_tokens, model.n_ctx_train)
         self._requests: deque[_Request] = deque()
         self._tps = 0.0
         self._rests_until = 0.0
@@ -151,9 +178,9 @@ class Embedder:
 
     def close(self) -> None:
         """Free the context; no request is left."""
-        if self._context is not None:
+        if self._context is not None and self._context is not self._replies:
             self._context.close()
-            self._context = None
+        self._context = None
 
     def step(self, *, is_shared: bool) -> None:
         """Read some tokens; answers the request with its last."""
@@ -190,22 +217,11 @@ class Embedder:
     # --- reading ---
 
     def _open(self) -> Context:
-        if self._context is None:
-            n_ctx = min(self._replies.n_ctx, LIMIT_TOKENS)
-            n_batch = min(_MAX_CHUNK, n_ctx)
-            self._context = Context(
-                self._model,
-                ContextOptions(
-                    n_ctx=n_ctx,
-                    n_batch=n_batch,
-                    n_ubatch=n_batch,
-                    n_seq_max=1 if self._model.is_recurrent else min(_MAX_SEQUENCES, n_batch),
-                    n_outputs=n_batch,
-                    n_threads=self._replies.n_threads,
-                    n_threads_batch=self._replies.n_threads,
-                    pools=True,
-                ),
-            )
+        if self._context is None and self._model.is_encoder:
+            self._context = self._replies
+        elif self._context is None:
+            options = shape_for_vectors(self._model, self._replies.n_ctx, self._replies.n_threads)
+            self._context = Context(self._model, options)
             if self._adapters:
                 self._context.apply(self._adapters)
         self._context.set_threads(self._replies.n_threads)
@@ -215,6 +231,8 @@ class Embedder:
         """Read the next piece of a long text, or several short ones at once; 0 if broken off."""
         budget = self._choose_budget(context, is_shared=is_shared)
         first = request.texts[len(request.vectors)]
+        if self._model.is_encoder:
+            budget = max(budget, len(first))
         if request.n_read or len(first) > budget:
             return self._read_piece(context, request, first, budget)
         batch = self._batch

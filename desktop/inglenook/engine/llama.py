@@ -170,7 +170,10 @@ class Vocab:
         self.handle = handle
         self.n_tokens: int = native.llama_vocab_n_tokens(handle)
         self.adds_bos: bool = native.llama_vocab_get_add_bos(handle)
-        self.is_spm: bool = native.llama_vocab_type(handle) == native.LLAMA_VOCAB_TYPE_SPM
+        kind = native.llama_vocab_type(handle)
+        self.is_spm: bool = kind == native.LLAMA_VOCAB_TYPE_SPM
+        self.is_usable: bool = kind != native.LLAMA_VOCAB_TYPE_NONE
+        """Without a tokenizer in the file, the library ends the process over the first text."""
         self.bos: int = native.llama_vocab_bos(handle)
         self.eos: int = native.llama_vocab_eos(handle)
         self._room = ctypes.create_string_buffer(256)
@@ -292,10 +295,32 @@ class Model:
         self.is_recurrent = bool(
             native.llama_model_is_recurrent(handle) or native.llama_model_is_hybrid(handle)
         )
-        self.is_generative = bool(
-            native.llama_model_has_decoder(handle)
+        self.pooling = self._find_pooling()
+        looks_both_ways = self._looks_both_ways()
+        is_usual = bool(
+            self.vocab.is_usable
+            and native.llama_model_has_decoder(handle)
             and not native.llama_model_has_encoder(handle)
             and not native.llama_model_is_diffusion(handle)
+        )
+        self.writes = is_usual and not looks_both_ways
+        """Whether it writes text."""
+        ranks = self.pooling == native.LLAMA_POOLING_TYPE_RANK
+        self.is_encoder = is_usual and looks_both_ways and not ranks
+        """Whether it only makes vectors: each token is seen by all, so a text is read at once."""
+
+    def _find_pooling(self) -> int:
+        """How its file says that tokens become one vector; 0 for not at all."""
+        told = self.metadata(f"{self.metadata('general.architecture')}.pooling_type") or ""
+        return int(told) if told.isdecimal() else native.LLAMA_POOLING_TYPE_NONE
+
+    def _looks_both_ways(self) -> bool:
+        """Whether a token sees those after it, too."""
+        architecture = self.metadata("general.architecture")
+        # The file of this one does not say so; the library knows it by its name.
+        return (
+            architecture == "gemma-embedding"
+            or self.metadata(f"{architecture}.attention.causal") == "false"
         )
 
     @property
@@ -377,7 +402,7 @@ class Context:
     """The KV memory of up to `n_seq_max` sequences, in one shared buffer, and what decodes."""
 
     def __init__(self, model: Model, options: ContextOptions) -> None:
-        """Allocate; raises `NativeError` when it does not fit or the model cannot generate."""
+        """Allocate; raises `NativeError` when it does not fit."""
         params = native.llama_context_default_params()
         params.n_ctx = options.n_ctx
         params.n_batch = options.n_batch
@@ -399,7 +424,11 @@ class Context:
         params.rope_freq_scale = options.rope_freq_scale or 0.0
         if options.pools:
             params.embeddings = True
-            if model.metadata(f"{model.metadata('general.architecture')}.pooling_type") is None:
+            # WORKAROUND: the library ends the process where sequences cannot share a step evenly.
+            n_step = -(-options.n_ubatch // options.n_seq_max) * options.n_seq_max
+            params.n_ubatch, params.n_batch = n_step, max(options.n_batch, n_step)
+            params.n_outputs_max = params.n_outputs_max_per_seq = params.n_batch
+            if model.pooling in {native.LLAMA_POOLING_TYPE_NONE, native.LLAMA_POOLING_TYPE_RANK}:
                 params.pooling_type = native.LLAMA_POOLING_TYPE_MEAN
         # The abort callback is asked before each graph node, so it must cost nothing: libc's own
         # strlen over two bytes of ours returns 0 (go on) or 1 (stop) without entering Python.
@@ -415,10 +444,7 @@ class Context:
         self.can_interrupt = not model.is_on_gpu
         self.reads_all = options.flash_attention is False
         """Whether each step goes through the cells of all sequences: plain attention does."""
-        self._memory = native.llama_get_memory(self.handle)
-        if not self._memory:
-            native.llama_free(self.handle)
-            raise NativeError("the model has no memory to generate with")
+        self._memory = native.llama_get_memory(self.handle)  # None for an encoder; calls allow it.
         self.n_ctx: int = native.llama_n_ctx(self.handle)
         self.n_batch: int = native.llama_n_batch(self.handle)
         self.n_ubatch: int = native.llama_n_ubatch(self.handle)

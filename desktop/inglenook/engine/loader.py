@@ -19,6 +19,7 @@ from inglenook.base.attention import fit_plain_step
 from inglenook.base.errors import ModelError
 from inglenook.engine.adapter import identify_adapter
 from inglenook.engine.contest import Contests, explain, find_weak_gpu, is_cpu_faster, measure_speed
+from inglenook.engine.embedding import shape_for_vectors
 from inglenook.engine.llama import (
     Adapter,
     Context,
@@ -162,15 +163,16 @@ class Loader:
         except BaseException:
             file.close()
             raise
-        snapshots = self._open_snapshots(command, is_plain=parts.context.reads_all)
+        snapshots = self._open_snapshots(command, parts)
         return LoadedModel(command, file, parts, facts, snapshots)
 
-    def _open_snapshots(self, command: Load, *, is_plain: bool) -> Snapshots | None:
+    def _open_snapshots(self, command: Load, parts: "_Parts") -> Snapshots | None:
         """The kept memory of this model, if any is to be kept; a fault only costs reading."""
-        if not _keeps_snapshots(command):
+        if not _keeps_snapshots(command) or not parts.model.writes:
             return None
         try:
-            settings = _name_settings(command.options) + ("plain" if is_plain else "")
+            attention = "plain" if parts.context.reads_all else ""
+            settings = _name_settings(command.options) + attention
             identity = identify_model(command.path, self._library.version, settings)
             return Snapshots(Path(command.snapshot_folder), identity, command.snapshot_limit_bytes)
         except OSError as error:
@@ -193,7 +195,7 @@ class Loader:
             wanted = _keep_on_cpu(command) if is_cpu_faster(contest) else command
             return _Placed(*self._try_placements(wanted, on_progress, is_stopped), contest)
         placed = _Placed(*self._try_placements(command, on_progress, is_stopped))
-        if not placed.parts.model.is_on_gpu:
+        if not placed.parts.model.is_on_gpu or not placed.parts.model.writes:
             return placed
         placed = self._compare(command, gpu, placed, is_stopped)
         if placed.contest is not None:
@@ -395,7 +397,7 @@ def _open(
         follow,
     )
     try:
-        _check_generative(model)
+        _check_usable(model)
         adapters = [(Adapter(model, path), scale) for path, scale in options.lora_adapters]
         context = _make_context(model, options, placement)
         if adapters:
@@ -434,10 +436,10 @@ def _check_unchanged(file: ModelFile) -> None:
         )
 
 
-def _check_generative(model: Model) -> None:
-    if not model.is_generative:
+def _check_usable(model: Model) -> None:
+    if not (model.writes or model.is_encoder):
         raise ModelError(
-            "This model does not write text: it is made for something else, such as search.",
+            "This model does not write text: it is made for something else.",
             "Choose a chat model.",
             code="not_generative",
         )
@@ -449,6 +451,8 @@ def _choose_context(
     """`can_be_plain`: all layers are on the processor, and idle conversations go to the disk."""
     n_ctx = options.n_ctx or min(model.n_ctx_train or DEFAULT_CTX_LIMIT, DEFAULT_CTX_LIMIT)
     n_threads = options.n_threads or choose_threads(model.size_bytes)
+    if model.is_encoder:
+        return shape_for_vectors(model, n_ctx, n_threads)
     n_batch = min(options.n_batch, n_ctx)
     n_ubatch, flash_attention = min(options.n_ubatch, n_batch), options.flash_attention
     is_usual = options.kv_type == "f16" and not (model.n_swa or model.is_recurrent)
@@ -548,4 +552,5 @@ def _describe(command: Load, placed: _Placed, load_s: float, *, can_offload: boo
         else not context.reads_all,
         adapters=tuple(Path(path).name for path, _ in command.options.lora_adapters),
         contest=placed.contest,
+        writes=model.writes,
     )

@@ -298,6 +298,8 @@ class Loaded(Frozen, frozen=True, kw_only=True):
     """Whether it reasons where nobody says that it shall, or shall not."""
     contest: Contest | None = None
     """What decided between a weak GPU and the CPU, where that had to be measured."""
+    writes: bool = True
+    """Whether it writes replies; False for one that only makes vectors of texts."""
 
 
 class LoadFailed(Frozen, frozen=True, kw_only=True):
@@ -437,8 +439,8 @@ class Failed(Frozen, frozen=True, kw_only=True):
     """A reply ended by a fault; the text that came before it stands.
 
     Codes: engine_died, engine_hung, gpu_out_of_memory, gpu_lost, no_model, load_failed,
-    prompt_too_long, bad_request, template_failed, decode_failed, queue_full, model_changed,
-    internal.
+    not_generative, prompt_too_long, bad_request, template_failed, decode_failed, queue_full,
+    model_changed, internal.
     """
 
     run_id: str

@@ -131,6 +131,12 @@ class Session:
 
     def check(self, command: Generate, n_pending: int) -> None:
         """Raise `EngineError` for a reply that must not begin."""
+        if not self.facts.writes:
+            raise EngineError(
+                "This model makes vectors of texts, for search; it writes none.",
+                "Choose a chat model.",
+                code="not_generative",
+            )
         if self.loaded.file.is_damaged():
             raise EngineError(
                 "The model file was changed on the disk while it was loaded.",

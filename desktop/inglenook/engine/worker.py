@@ -464,7 +464,7 @@ class Worker:
     def _prepare_ahead(self, command: ReadAhead, preparer: Preparer) -> None:
         """Hand what is to be read ahead to the prompt thread; the newest wins."""
         session = self._session
-        if session is None:
+        if session is None or not session.facts.writes:
             return
         session.scheduler.read_ahead([], "")
         maker, messages = session.maker, command.messages
@@ -535,12 +535,12 @@ class Worker:
             error = EngineError("Too many texts are waiting for vectors.", code="queue_full")
             self._emit(make_failure(command.request_id, error))
             return
-        vocab, n_ctx = session.loaded.model.vocab, session.loaded.context.n_ctx
+        vocab, limit = session.loaded.model.vocab, session.embedder.limit_tokens
 
         def job() -> None:
             tokenised: Tokenised | None = None
             try:
-                tokenised = tokenise_texts(command, vocab, n_ctx)
+                tokenised = tokenise_texts(command, vocab, limit)
             except EngineError as error:
                 failure = make_failure(command.request_id, error)
             except Exception as error:
