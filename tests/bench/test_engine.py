@@ -301,16 +301,25 @@ def reciter(peers: Peers) -> Iterator[tuple[Probe, list[str]]]:
 
 
 @pytest.mark.parametrize(
-    ("task", "bound"), [("copying a text", 1.8), ("text that never repeats", 0.98)]
+    ("task", "changed_every", "bound"),
+    [
+        ("copying a text", None, 1.8),
+        (f"copying a text, each {CHANGED_EVERY}th word mended", CHANGED_EVERY, 1.8),
+        ("text that never repeats", None, 0.98),
+    ],
 )
 def test_guessing_ahead(
-    reciter: tuple[Probe, list[str]], table: Table, task: str, bound: float
+    reciter: tuple[Probe, list[str]],
+    table: Table,
+    task: str,
+    changed_every: int | None,
+    bound: float,
 ) -> None:
-    """The copy is not exact: of the text in the prompt, each twentieth word is another one."""
+    """With `changed_every`, so many words apart a word of the text in the prompt is another one."""
     probe, words = reciter
     question = "Tell me something."
     if task.startswith("copying"):
-        copied = [words[-1 - i] if i % CHANGED_EVERY == 10 else word
+        copied = [words[-1 - i] if changed_every and i % changed_every == 10 else word
                   for i, word in enumerate(words[:N_COPIED])]  # fmt: skip
         question = f"Say this with each mistake mended:{''.join(copied)}"
 

@@ -27,9 +27,10 @@ from inglenook.engine.prefix import count_common
 
 log = logging.getLogger(__name__)
 
-MIN_TOKENS: Final = 192
-"""Shorter ones are read again about as fast."""
-MIN_GAIN: Final = 64
+MIN_TOKENS: Final = 64
+"""Shorter ones are read again in a moment. Not many more: what is not on the disk stays in memory,
+where each step of another conversation goes through it, too."""
+MIN_GAIN: Final = 32
 """A snapshot must save the reading of so many tokens more than what is in memory."""
 _MAX_STATE_BYTES: Final = 2_000_000_000
 _MAX_FILES: Final = 500

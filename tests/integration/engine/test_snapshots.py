@@ -314,16 +314,17 @@ def test_on_the_processor_attention_is_plain_where_idle_conversations_go_to_the_
         without.close()
 
 
+@pytest.mark.parametrize("n_times", [3, 12])
 def test_an_idle_conversation_leaves_the_memory_to_another_and_comes_back(
-    plain: Path, restart: Restart
+    plain: Path, restart: Restart, n_times: int
 ) -> None:
     bench = restart(plain)
-    first, end = bench.ask(LONG * 12, scope="one")
+    first, end = bench.ask(LONG * n_times, scope="one")
     wait_until_held(bench, "one")
     _, other = bench.ask("the kettle", scope="two")
     n_other = other.usage.prompt_tokens + other.usage.output_tokens
     assert bench.slots.n_used < n_other + 2, "a step goes through nothing of the other's"
-    _, again = bench.ask(LONG * 12, first, "and then?", scope="one")
+    _, again = bench.ask(LONG * n_times, first, "and then?", scope="one")
     assert again.usage.cached_tokens >= end.usage.prompt_tokens
 
 
