@@ -114,7 +114,7 @@ def test_D01_a_drip_is_given_up_and_said(
     loopback: LoopbackHub, make_rig: Callable[..., Rig]
 ) -> None:
     options = TransferOptions(
-        max_tries=3, first_wait_s=1.2, longest_wait_s=1.2, read_timeout_s=0.3, reserve_bytes=0
+        max_tries=3, first_wait_s=1.5, longest_wait_s=1.5, read_timeout_s=0.3, reserve_bytes=0
     )
     rig = make_rig(options=options)
     loopback.faults.oddities.extend(["drip"] * 3)
