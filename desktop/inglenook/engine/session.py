@@ -133,7 +133,7 @@ class Session:
         """Raise `EngineError` for a reply that must not begin."""
         if not self.facts.writes:
             raise EngineError(
-                "This model makes vectors of texts, for search; it writes none.",
+                "This model makes vectors of texts, for search; it cannot write.",
                 "Choose a chat model.",
                 code="not_generative",
             )
