@@ -152,6 +152,7 @@ class Composer(QWidget):
         """Put a conversation's draft in; nothing is signalled."""
         self.chips.set_files(draft.files)
         self.set_text(draft.text)
+        self._is_stopping = False  # What was being stopped is another conversation's.
         self._place()
 
     def add_files(self, files: tuple[Attachment, ...]) -> None:
@@ -246,8 +247,12 @@ class Composer(QWidget):
     def stop(self) -> None:
         """Ask to stop the reply that is being written, if there is one: what Esc does."""
         if self._is_running:
-            self._is_stopping = True
+            self.set_stopping()
             self.stop_requested.emit()
+
+    def set_stopping(self) -> None:
+        """What is being written was asked to stop: Enter is kept until it has."""
+        self._is_stopping = self._is_running
 
     def send_due(self) -> None:
         """Send what Enter was pressed on while the reply before was being stopped."""

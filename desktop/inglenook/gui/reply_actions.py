@@ -55,6 +55,9 @@ class ReplyActions(QObject):
     def stop(self, message_ids: Iterable[str]) -> None:
         """Stop replies, those that wait for the engine first."""
         run_ids = tuple(message_ids)[::-1]
+        live = self._live.all_of(self._find_conversation())
+        if live and all(run.reply.id in run_ids for run in live):
+            self._page.composer.set_stopping()
 
         def work() -> None:
             for run_id in run_ids:
@@ -88,7 +91,7 @@ class ReplyActions(QObject):
             case "restart":
                 self._tasks.run(chat.restart_engine, None, self._show_error)
             case _:
-                self._tasks.run(lambda: chat.stop(message_id), None, self._show_error)
+                self.stop([message_id])
 
     def _begin(self, begin: "Callable[[], Started]") -> None:
         conversation_id = self._find_conversation()

@@ -89,6 +89,18 @@ def test_B02_one_click_stops_a_stuck_reply(open_kit: Callable[..., WindowKit]) -
     wait_until(lambda: kit.messages()[-1].status == "stopped")
 
 
+def test_B02_what_is_sent_while_a_stuck_reply_is_being_stopped_follows_it(
+    open_kit: Callable[..., WindowKit],
+) -> None:
+    kit = open_kit([Reply(("One ", "two."), hold=threading.Event()), Reply(("next",))])
+    tell_stuck(kit, begin_held(kit))
+    wait_until(lambda: has_bar(kit))
+    press(kit, "Stop")
+    kit.ask("and on")
+    wait_until(lambda: kit.last_text() == "next" and kit.is_idle())
+    assert [m.status for m in kit.messages()[1::2]] == ["stopped", "complete"]
+
+
 def test_B13_a_full_graphics_card_offers_to_go_on_on_the_cpu(
     open_kit: Callable[..., WindowKit],
 ) -> None:

@@ -87,6 +87,21 @@ def test_stopping_one_leaves_the_other(open_kit: OpenKit, hold: threading.Event)
     assert kit.app.store.thread(first)[-1].content == "one "
 
 
+def test_a_stop_in_one_keeps_no_enter_for_the_other(
+    open_kit: OpenKit, hold: threading.Event
+) -> None:
+    kit, first, second = begin_two(open_kit, hold)
+    composer = kit.window.chat_page.composer
+    show(kit, first)
+    composer.stop()
+    show(kit, second)
+    kit.ask("and on")
+    hold.set()
+    wait_until(kit.is_idle)
+    assert composer.text() == "and on", "what one did not send is not sent"
+    assert len(kit.app.store.thread(second)) == 2
+
+
 def test_a_message_for_another_model_says_which_reply_it_waits_for(
     open_kit: OpenKit, hold: threading.Event, tmp_path: Path
 ) -> None:
