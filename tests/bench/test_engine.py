@@ -26,7 +26,7 @@ from typing import Final
 import psutil
 import pytest
 
-from inglenook.engine.measure import Probe, count_together, wait_for_snapshot
+from inglenook.engine.measuring.measure import Probe, count_together, wait_for_snapshot
 from inglenook.engine.protocol import (
     Generate,
     Load,

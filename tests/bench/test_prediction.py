@@ -25,7 +25,7 @@ from inglenook.base.events import EventHub
 from inglenook.base.rates import MachineRates
 from inglenook.chat.forecasts import Forecasts, make_use
 from inglenook.engine.client import ChildEngine
-from inglenook.engine.measure import Probe, Prompts
+from inglenook.engine.measuring.measure import Probe, Prompts
 from inglenook.engine.protocol import Generate, Load, LoadOptions, PromptMessage, Sampling
 from inglenook.models.gguf import read_header
 from inglenook.models.predict.prediction import Machine, predict, predict_write_tps

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from inglenook.engine.sample_gguf import SampleShape, make_sample
+from inglenook.engine.measuring.sample_gguf import SampleShape, make_sample
 from support.program import Program
 from support.waiting import wait_for
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inglenook.engine.sample_gguf import SampleShape, make_sample
+from inglenook.engine.measuring.sample_gguf import SampleShape, make_sample
 from support.loopback_hub import LoopbackHub
 from support.program import Program
 from support.rates import write_rates

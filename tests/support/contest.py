@@ -11,7 +11,6 @@ from typing import Final, Self
 import psutil
 
 from inglenook.base.paths import find_asset
-from inglenook.engine.ceiling import LlamaBench
 from inglenook.engine.llama import (
     Batch,
     Context,
@@ -21,7 +20,8 @@ from inglenook.engine.llama import (
     ModelOptions,
     Sampler,
 )
-from inglenook.engine.measure import Probe, Prompts, Reply
+from inglenook.engine.measuring.ceiling import LlamaBench
+from inglenook.engine.measuring.measure import Probe, Prompts, Reply
 from inglenook.engine.protocol import Generate, Load, PromptMessage, Sampling
 from support.opponents import HighLevel, LlamaServer, make_chat
 from support.peers import Peers

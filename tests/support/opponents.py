@@ -1,7 +1,7 @@
 """Peers that answer prompts: llama-server over HTTP, and the binding's high-level class.
 
-Both give the same `Reply` as `inglenook.engine.measure`, timed by whoever waits for the answer.
-They run with their own defaults, but for the context length, which is ours.
+Both give the same `Reply` as `inglenook.engine.measuring.measure`, timed by whoever waits for the
+answer. They run with their own defaults, but for the context length, which is ours.
 """
 
 import http.client
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-from inglenook.engine.measure import Reply
+from inglenook.engine.measuring.measure import Reply
 from inglenook.engine.protocol import Usage
 
 N_CTX: Final = 8192

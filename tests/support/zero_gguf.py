@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from inglenook.engine.sample_gguf import WEIGHT_TYPES, SampleGguf, SampleShape, add_shape
+from inglenook.engine.measuring.sample_gguf import WEIGHT_TYPES, SampleGguf, SampleShape, add_shape
 from support.peers import Peers
 
 _U32: Final = struct.Struct("<I")

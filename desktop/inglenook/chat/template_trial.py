@@ -1,15 +1,15 @@
 """A model's chat template, tried before the model is ever loaded. Called on worker threads.
 
 It is a program that came with a file, so it is rendered where all are: in a process of its own,
-within limits (`engine/renderer.py`).
+within limits (`engine/prompts/renderer.py`).
 """
 
 from pathlib import Path
 from typing import Final
 
+from inglenook.engine.prompts.renderer import Render
+from inglenook.engine.prompts.template import TemplateRenderer, try_template
 from inglenook.engine.protocol import PromptMessage
-from inglenook.engine.renderer import Render
-from inglenook.engine.template import TemplateRenderer, try_template
 from inglenook.models.gguf import KEPT_TEMPLATE_BYTES, read_header
 
 WORKS: Final = "was tried, and works"

@@ -15,7 +15,7 @@ from inglenook.cli.output import Output, describe_size
 from inglenook.cli.program import Common, command
 
 if TYPE_CHECKING:
-    from inglenook.engine.measure import Figure
+    from inglenook.engine.measuring.measure import Figure
     from inglenook.engine.protocol import Loaded
 
 _LOOK_S: Final = 1.0
@@ -66,7 +66,7 @@ def bench(
     MODEL is a name or a path; without one, the model for new conversations. Nothing is kept. Close
     other programs first: they take part of what is measured.
     """
-    from inglenook.engine.measure import Bench, Plan
+    from inglenook.engine.measuring.measure import Bench, Plan
 
     output = common.output
     plan = Plan(min(512, prompt_tokens), prompt_tokens, reply_tokens, rounds)
@@ -90,8 +90,8 @@ def bench(
 
 def compare(program: Path, path: str, plan: Any, output: Output) -> "list[Figure]":
     """The same of llama.cpp by itself."""
-    from inglenook.engine.ceiling import LlamaBench
-    from inglenook.engine.measure import Figure
+    from inglenook.engine.measuring.ceiling import LlamaBench
+    from inglenook.engine.measuring.measure import Figure
 
     ceiling = LlamaBench(program, path)
     figures = []

@@ -22,7 +22,7 @@ def read_constraint(json_schema: str | None, grammar: str | None) -> Constraint 
     else:
         constraint = Constraint(json_schema=_read_file(json_schema or "", "JSON schema"))
     # Its parser is of no use to other commands.
-    from inglenook.engine.constraint import compile_constraint
+    from inglenook.engine.constraints.constraint import compile_constraint
 
     try:
         compile_constraint(constraint)

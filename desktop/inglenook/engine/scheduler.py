@@ -15,7 +15,7 @@ from typing import Final
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.chances import Chances
-from inglenook.engine.constrained import NO_TOKEN
+from inglenook.engine.constraints.constrained import NO_TOKEN
 from inglenook.engine.llama import Batch, Context, Decoded, Vocab
 from inglenook.engine.lookup import MAX_GUESSES, Bets, Lookup
 from inglenook.engine.pace import Pace, Paces

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from inglenook.engine.checkpoints import Checkpoints
-from inglenook.engine.constrained import ConstrainedSampler
+from inglenook.engine.constraints.constrained import ConstrainedSampler
 from inglenook.engine.llama import Context, Sampler
 from inglenook.engine.lookup import Lookup
 from inglenook.engine.parts import ReplyStream

@@ -11,14 +11,15 @@ import msgspec
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.chances import ALTERNATIVES_LIMIT
-from inglenook.engine.constrained import ConstrainedSampler, Constrainer
+from inglenook.engine.constraints.constrained import ConstrainedSampler, Constrainer
+from inglenook.engine.constraints.matcher import Matcher
 from inglenook.engine.embedding import Embedder
 from inglenook.engine.llama import Sampler
-from inglenook.engine.loader import LoadedModel
-from inglenook.engine.matcher import Matcher
+from inglenook.engine.loading.loader import LoadedModel
 from inglenook.engine.pace import Paces
 from inglenook.engine.parts import ReplyStream
-from inglenook.engine.prompt import Prompt, PromptMaker
+from inglenook.engine.prompts.prompt import Prompt, PromptMaker
+from inglenook.engine.prompts.template import TemplateRenderer
 from inglenook.engine.protocol import Event, Failed, Finished, Generate, Timings, Usage
 from inglenook.engine.sampling import (
     check_sampling,
@@ -30,7 +31,6 @@ from inglenook.engine.sampling import (
 )
 from inglenook.engine.scheduler import QUEUE_LIMIT, Scheduler
 from inglenook.engine.sequence import Clock, Run, Slots
-from inglenook.engine.template import TemplateRenderer
 from inglenook.engine.text import check_stops
 
 _TEMPERATURE_KEY = "general.sampling.temp"

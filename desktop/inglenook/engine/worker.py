@@ -19,7 +19,8 @@ import msgspec
 
 from inglenook.base.errors import EngineError, ModelError, UserError
 from inglenook.engine import gpu_faults
-from inglenook.engine.constrained import Constrainer
+from inglenook.engine.constraints.constrained import Constrainer
+from inglenook.engine.constraints.matcher import Matcher
 from inglenook.engine.embedding import (
     LIMIT_REQUESTS,
     Embedder,
@@ -27,14 +28,15 @@ from inglenook.engine.embedding import (
     make_failure,
     tokenise_texts,
 )
-from inglenook.engine.gauge import Gauge as MachineGauge
-from inglenook.engine.gauge import GaugeStoppedError
 from inglenook.engine.llama import Library, NativeError
-from inglenook.engine.load_journal import Journal
-from inglenook.engine.loader import Loader, LoadStoppedError, is_same_load
-from inglenook.engine.matcher import Matcher
-from inglenook.engine.preparer import Preparer, explain_bug
-from inglenook.engine.prompt import Prompt, PromptMaker
+from inglenook.engine.loading.load_journal import Journal
+from inglenook.engine.loading.loader import Loader, LoadStoppedError, is_same_load
+from inglenook.engine.loading.room import NoRoomError
+from inglenook.engine.measuring.gauge import Gauge as MachineGauge
+from inglenook.engine.measuring.gauge import GaugeStoppedError
+from inglenook.engine.prompts.preparer import Preparer, explain_bug
+from inglenook.engine.prompts.prompt import Prompt, PromptMaker
+from inglenook.engine.prompts.template import TemplateRenderer
 from inglenook.engine.protocol import (
     Cancel,
     Command,
@@ -56,10 +58,8 @@ from inglenook.engine.protocol import (
     Unload,
     Unloaded,
 )
-from inglenook.engine.room import NoRoomError
 from inglenook.engine.scheduler import Scheduler
 from inglenook.engine.session import Pending, Session
-from inglenook.engine.template import TemplateRenderer
 
 log = logging.getLogger(__name__)
 native_log = logging.getLogger("inglenook.engine.native")

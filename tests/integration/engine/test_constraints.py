@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from inglenook.engine.client import ChildEngine
-from inglenook.engine.constrained import Constrainer, TokenTable
-from inglenook.engine.grammar import parse_grammar
+from inglenook.engine.constraints.constrained import Constrainer, TokenTable
+from inglenook.engine.constraints.grammar import parse_grammar
+from inglenook.engine.constraints.matcher import Matcher, Program
 from inglenook.engine.llama import Candidates, Library, Model, ModelOptions, Sampler
 from inglenook.engine.local import LocalEngine
-from inglenook.engine.matcher import Matcher, Program
 from inglenook.engine.protocol import (
     Constraint,
     Failed,

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inglenook.engine import contest as contest_module
 from inglenook.engine import llama
-from inglenook.engine import loader as loader_module
-from inglenook.engine.contest import Contests, explain, find_weak_gpu, is_cpu_faster
+from inglenook.engine.loading import contest as contest_module
+from inglenook.engine.loading import loader as loader_module
+from inglenook.engine.loading.contest import Contests, explain, find_weak_gpu, is_cpu_faster
 from inglenook.engine.local import LocalEngine
 from inglenook.engine.protocol import (
     Contest,

@@ -18,8 +18,8 @@ import msgspec
 import pytest
 
 from inglenook.engine.client import ChildEngine
-from inglenook.engine.contest import find_weak_gpu, is_cpu_faster
-from inglenook.engine.measure import wait_for_snapshot
+from inglenook.engine.loading.contest import find_weak_gpu, is_cpu_faster
+from inglenook.engine.measuring.measure import wait_for_snapshot
 from inglenook.engine.protocol import (
     Cancel,
     Device,

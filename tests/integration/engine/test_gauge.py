@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from inglenook.engine import gauge
 from inglenook.engine.client import ChildEngine
 from inglenook.engine.local import LocalEngine
+from inglenook.engine.measuring import gauge
 from inglenook.engine.protocol import Event, Gauge, Gauged, Load, Loaded
 
 WAIT_S = 120.0

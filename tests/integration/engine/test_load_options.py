@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from inglenook.engine import loader as loader_module
 from inglenook.engine.client import ChildEngine
+from inglenook.engine.loading import loader as loader_module
+from inglenook.engine.loading.room import Need
 from inglenook.engine.local import LocalEngine
 from inglenook.engine.protocol import (
     Finished,
@@ -18,7 +19,6 @@ from inglenook.engine.protocol import (
     LoadOptions,
     Unloaded,
 )
-from inglenook.engine.room import Need
 from support.lora_gguf import write_lora_gguf
 from support.recorder import Recorder, make_generate
 

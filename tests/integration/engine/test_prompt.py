@@ -7,9 +7,9 @@ import pytest
 
 from inglenook.base.errors import EngineError
 from inglenook.engine.llama import Library, Model, ModelOptions, Vocab
-from inglenook.engine.prompt import PromptMaker
+from inglenook.engine.prompts.prompt import PromptMaker
+from inglenook.engine.prompts.template import TemplateRenderer
 from inglenook.engine.protocol import PromptMessage
-from inglenook.engine.template import TemplateRenderer
 from support.tiny_gguf import CHATML, SPECIALS, write_tiny_gguf
 
 HOSTILE = [

@@ -10,7 +10,7 @@ import pytest
 from inglenook.base.errors import ModelError, NetworkError
 from inglenook.base.network import Network
 from inglenook.base.paths import Profile
-from inglenook.engine.sample_gguf import SampleGguf, SampleShape, add_layer, add_shape
+from inglenook.engine.measuring.sample_gguf import SampleGguf, SampleShape, add_layer, add_shape
 from inglenook.models.gguf import read_header
 from inglenook.models.hub import Hub
 from inglenook.models.hub_files import HubFile

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inglenook.base.errors import EngineError
-from inglenook.engine.grammar import LIMIT_CHARACTERS, parse_grammar
-from inglenook.engine.matcher import Matcher, Program
+from inglenook.engine.constraints.grammar import LIMIT_CHARACTERS, parse_grammar
+from inglenook.engine.constraints.matcher import Matcher, Program
 
 _BAD = {
     "": "is empty",
@@ -249,5 +249,7 @@ def test_a_choice_of_thousands_of_texts_is_cheap() -> None:
 
 
 def test_constraints_are_checked_without_the_native_library() -> None:
-    code = "import inglenook.engine.constraint, sys; sys.exit('llama_cpp' in sys.modules)"
+    code = (
+        "import inglenook.engine.constraints.constraint, sys; sys.exit('llama_cpp' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from inglenook.base.errors import EngineError
-from inglenook.engine.constraint import compile_constraint
-from inglenook.engine.matcher import Matcher
+from inglenook.engine.constraints.constraint import compile_constraint
+from inglenook.engine.constraints.matcher import Matcher
 from inglenook.engine.protocol import Constraint
 
 _NODE = {

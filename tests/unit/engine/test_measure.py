@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from inglenook.base.errors import UsageError
-from inglenook.engine.ceiling import LlamaBench
-from inglenook.engine.measure import Plan, Reply, count_together
+from inglenook.engine.measuring.ceiling import LlamaBench
+from inglenook.engine.measuring.measure import Plan, Reply, count_together
 from inglenook.engine.protocol import Usage
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inglenook.base.errors import ModelError
-from inglenook.engine.modelfile import ModelFile
+from inglenook.engine.loading.modelfile import ModelFile
 
 HEADER = struct.pack("<4sIQQ", b"GGUF", 3, 0, 0)
 

@@ -5,10 +5,10 @@ from typing import cast
 
 import pytest
 
-from inglenook.engine import renderer
 from inglenook.engine.llama import Vocab
 from inglenook.engine.parts import ReplyStream, wrap_control
-from inglenook.engine.reasoning import Reasoning, RenderWith, Variables, study_reasoning
+from inglenook.engine.prompts import renderer
+from inglenook.engine.prompts.reasoning import Reasoning, RenderWith, Variables, study_reasoning
 from support import chat_templates as templates
 
 CONTROLS = (

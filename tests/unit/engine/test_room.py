@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inglenook.engine.protocol import LoadOptions
-from inglenook.engine.room import (
+from inglenook.engine.loading.room import (
     MIN_CTX,
     Need,
     describe_bytes,
@@ -13,6 +12,7 @@ from inglenook.engine.room import (
     refuse_context,
     refuse_weights,
 )
+from inglenook.engine.protocol import LoadOptions
 
 GB = 10**9
 NEED = Need(weights=4 * GB, state=1 * GB, work=GB // 2, n_ctx=8192)

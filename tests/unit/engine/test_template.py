@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from inglenook.engine.renderer import Render
-from inglenook.engine.template import TemplateError, TemplateRenderer
+from inglenook.engine.prompts.renderer import Render
+from inglenook.engine.prompts.template import TemplateError, TemplateRenderer
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from inglenook.base.attention import PLAIN_ROOM_BYTES, fit_plain_step
 from inglenook.base.paths import find_asset
 from inglenook.base.rates import DeviceRates, KindRates, MachineRates
-from inglenook.engine.sample_gguf import SampleShape, make_sample
+from inglenook.engine.measuring.sample_gguf import SampleShape, make_sample
 from inglenook.models.fit import Fit, judge_fit
 from inglenook.models.gguf import read_header
 from inglenook.models.predict.learned import Learned

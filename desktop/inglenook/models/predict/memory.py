@@ -89,7 +89,7 @@ def count_kv_bytes(layers: Sequence[Layer], use: Use) -> int:
 
 
 def settle_attention(shape: ModelShape, use: Use, *, on_cpu: bool) -> Use:
-    """What automatic attention comes to, as `engine/loader.py` chooses it."""
+    """What automatic attention comes to, as `engine/loading/loader.py` chooses it."""
     if use.flash_attention is not None:
         return use
     n_step = 0

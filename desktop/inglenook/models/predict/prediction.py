@@ -21,7 +21,7 @@ USUAL_DEPTH: Final = 512
 _GPU_MARGIN_BYTES: Final = 400_000_000
 _GPU_MARGIN_SHARE: Final = 0.04
 _STEPS: Final = (96, 64, 48, 32, 24, 16, 8)
-"""As `engine/loader.py` steps down where a card has no room for all layers."""
+"""As `engine/loading/loader.py` steps down where a card has no room for all layers."""
 _COMFORT_SHARE: Final = 0.7
 _SYSTEM_BYTES: Final = 2_000_000_000
 _SYSTEM_SHARE: Final = 0.1

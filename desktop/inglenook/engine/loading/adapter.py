@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from inglenook.base.errors import ModelError
-from inglenook.engine.modelfile import ModelFile
+from inglenook.engine.loading.modelfile import ModelFile
 
 _HEAD: Final = struct.Struct("<4sIQQ")
 _U32: Final = struct.Struct("<I")

@@ -13,9 +13,9 @@ from itertools import chain, islice
 from typing import Final, Protocol
 
 from inglenook.base.errors import EngineError
-from inglenook.engine.constraint import compile_constraint
+from inglenook.engine.constraints.constraint import compile_constraint
+from inglenook.engine.constraints.matcher import Matcher, Program, State
 from inglenook.engine.llama import Candidates, Context, Sampler, Vocab
-from inglenook.engine.matcher import Matcher, Program, State
 from inglenook.engine.protocol import Constraint, Part
 
 NO_TOKEN: Final = -1

@@ -17,8 +17,6 @@ import msgspec
 
 from inglenook.base.attention import fit_plain_step
 from inglenook.base.errors import ModelError
-from inglenook.engine.adapter import identify_adapter
-from inglenook.engine.contest import Contests, explain, find_weak_gpu, is_cpu_faster, measure_speed
 from inglenook.engine.embedding import shape_for_vectors
 from inglenook.engine.llama import (
     Adapter,
@@ -29,13 +27,18 @@ from inglenook.engine.llama import (
     ModelOptions,
     NativeError,
 )
-from inglenook.engine.load_checks import check_adapters, check_options
-from inglenook.engine.load_journal import Journal, explain_refusal
-from inglenook.engine.lookup import MAX_GUESSES
-from inglenook.engine.machine import choose_threads, count_free_bytes
-from inglenook.engine.modelfile import ModelFile
-from inglenook.engine.protocol import Contest, Device, Load, Loaded, LoadOptions
-from inglenook.engine.room import (
+from inglenook.engine.loading.adapter import identify_adapter
+from inglenook.engine.loading.contest import (
+    Contests,
+    explain,
+    find_weak_gpu,
+    is_cpu_faster,
+    measure_speed,
+)
+from inglenook.engine.loading.load_checks import check_adapters, check_options
+from inglenook.engine.loading.load_journal import Journal, explain_refusal
+from inglenook.engine.loading.modelfile import ModelFile
+from inglenook.engine.loading.room import (
     COMPUTE_SIZE,
     MEASURED_CTX,
     MIN_CTX,
@@ -45,6 +48,9 @@ from inglenook.engine.room import (
     refuse_context,
     refuse_weights,
 )
+from inglenook.engine.lookup import MAX_GUESSES
+from inglenook.engine.machine import choose_threads, count_free_bytes
+from inglenook.engine.protocol import Contest, Device, Load, Loaded, LoadOptions
 from inglenook.engine.snapshots import Snapshots, identify_model
 
 log = logging.getLogger(__name__)

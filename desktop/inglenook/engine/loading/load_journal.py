@@ -6,8 +6,8 @@ Native code gives no reason but its log. Used by the loader, on the worker's thr
 import re
 
 from inglenook.base.errors import ModelError
+from inglenook.engine.loading.room import MIN_CTX, NoRoomError
 from inglenook.engine.protocol import LoadOptions
-from inglenook.engine.room import MIN_CTX, NoRoomError
 
 _REASON = re.compile(r"error loading model(?: \w+)*: (.*)")
 _NO_MEMORY = re.compile(r"failed to allocate|out of memory|unable to allocate", re.IGNORECASE)

@@ -7,9 +7,9 @@ it where it is given; the engine compiles it on its prompt thread.
 import logging
 
 from inglenook.base.errors import EngineError
-from inglenook.engine.grammar import LIMIT_CHARACTERS, parse_grammar
-from inglenook.engine.json_schema import LIMIT_GRAMMAR_CHARACTERS, convert_schema
-from inglenook.engine.matcher import Matcher, Program
+from inglenook.engine.constraints.grammar import LIMIT_CHARACTERS, parse_grammar
+from inglenook.engine.constraints.json_schema import LIMIT_GRAMMAR_CHARACTERS, convert_schema
+from inglenook.engine.constraints.matcher import Matcher, Program
 from inglenook.engine.protocol import Constraint
 
 log = logging.getLogger(__name__)

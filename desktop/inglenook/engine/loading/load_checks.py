@@ -6,7 +6,7 @@ Called by the loader before anything is opened.
 from typing import Final
 
 from inglenook.base.errors import ModelError
-from inglenook.engine.adapter import check_adapter, read_architecture
+from inglenook.engine.loading.adapter import check_adapter, read_architecture
 from inglenook.engine.protocol import Load, LoadOptions
 
 _MIN_CTX: Final = 16

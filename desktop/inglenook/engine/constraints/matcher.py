@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final, NoReturn
 
 from inglenook.base.errors import EngineError
-from inglenook.engine.grammar import (
+from inglenook.engine.constraints.grammar import (
     ROOT,
     CharClass,
     Choice,

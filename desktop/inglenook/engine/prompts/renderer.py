@@ -2,7 +2,7 @@
 
 A template is a program that came with a file from the internet. The sandbox stops code, not work,
 so it runs here, where two seconds of processor time and 512 MB are all it can take. Started by
-`template.TemplateRenderer`; run as `python -m inglenook.engine.renderer`.
+`template.TemplateRenderer`; run as `python -m inglenook.engine.prompts.renderer`.
 """
 
 import json

@@ -7,7 +7,7 @@ alternatives, repetitions, and anchors around it all. Pure; called by `json_sche
 import re
 from typing import Final, NoReturn
 
-from inglenook.engine.grammar import Ranges, merge_ranges, negate_ranges
+from inglenook.engine.constraints.grammar import Ranges, merge_ranges, negate_ranges
 
 LIMIT_CHARACTERS: Final = 4096
 _LIMIT_DEPTH: Final = 16

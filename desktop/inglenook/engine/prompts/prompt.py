@@ -22,10 +22,10 @@ from typing import Final
 from inglenook.base.errors import EngineError
 from inglenook.engine.llama import Vocab
 from inglenook.engine.parts import Begins
+from inglenook.engine.prompts.reasoning import Variables, study_reasoning
+from inglenook.engine.prompts.renderer import Render
+from inglenook.engine.prompts.template import TemplateError, TemplateRenderer, try_template
 from inglenook.engine.protocol import PromptMessage
-from inglenook.engine.reasoning import Variables, study_reasoning
-from inglenook.engine.renderer import Render
-from inglenook.engine.template import TemplateError, TemplateRenderer, try_template
 from inglenook.engine.text import clean_text
 
 _LIMIT_RUN_CHARACTERS: Final = 2048

@@ -14,9 +14,9 @@ from typing import Any, Final, NoReturn
 from urllib.parse import unquote
 
 from inglenook.base.errors import EngineError
-from inglenook.engine.json_numbers import write_integers, write_numbers
-from inglenook.engine.json_pattern import PatternError, quote, write_pattern
-from inglenook.engine.json_schema_merge import CONSTRAINTS, Conflict, merge_schemas
+from inglenook.engine.constraints.json_numbers import write_integers, write_numbers
+from inglenook.engine.constraints.json_pattern import PatternError, quote, write_pattern
+from inglenook.engine.constraints.json_schema_merge import CONSTRAINTS, Conflict, merge_schemas
 
 LIMIT_CHARACTERS: Final = 256 * 1024
 LIMIT_GRAMMAR_CHARACTERS: Final = 4 * 1024 * 1024

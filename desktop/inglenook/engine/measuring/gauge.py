@@ -27,10 +27,10 @@ from inglenook.engine.llama import (
     ModelOptions,
     NativeError,
 )
-from inglenook.engine.load_journal import Journal
+from inglenook.engine.loading.load_journal import Journal
 from inglenook.engine.machine import choose_threads, count_resident_bytes, find_cache_bytes
+from inglenook.engine.measuring.sample_gguf import WEIGHT_TYPES, SampleShape, make_sample
 from inglenook.engine.protocol import Device
-from inglenook.engine.sample_gguf import WEIGHT_TYPES, SampleShape, make_sample
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from typing import Final
 
 from inglenook.engine.children import start_child
 from inglenook.engine.frames import BadFrameError, FrameReader, FrameWriter
+from inglenook.engine.prompts.renderer import LIMIT_CPU_S, Render, Rendered
 from inglenook.engine.protocol import PromptMessage
-from inglenook.engine.renderer import LIMIT_CPU_S, Render, Rendered
 
 _LIMIT_START_S: Final = 20.0
 _LIMIT_WALL_S: Final = LIMIT_CPU_S if sys.platform == "win32" else 3 * LIMIT_CPU_S
@@ -55,7 +55,7 @@ class TemplateRenderer:
     def start(self) -> None:
         """Start the process if there is none; does not wait for it."""
         if self._process is None:
-            self._process = start_child("inglenook.engine.renderer", "--engine-renderer")
+            self._process = start_child("inglenook.engine.prompts.renderer", "--engine-renderer")
             assert self._process.stdout is not None
             self._reader = FrameReader(self._process.stdout.fileno(), Rendered)
             self._is_ready = False
