@@ -13,7 +13,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 
@@ -28,12 +27,11 @@ from inglenook.engine.embedding import (
     make_failure,
     tokenise_texts,
 )
-from inglenook.engine.llama import Library, NativeError
-from inglenook.engine.loading.load_journal import Journal
+from inglenook.engine.llama import Library
 from inglenook.engine.loading.loader import Loader, LoadStoppedError, is_same_load
 from inglenook.engine.loading.room import NoRoomError
-from inglenook.engine.measuring.gauge import Gauge as MachineGauge
-from inglenook.engine.measuring.gauge import GaugeStoppedError
+from inglenook.engine.measuring.gauge import measure_machine
+from inglenook.engine.native_log import NativeLog
 from inglenook.engine.prompts.preparer import Preparer, explain_bug
 from inglenook.engine.prompts.prompt import Prompt, PromptMaker
 from inglenook.engine.prompts.template import TemplateRenderer
@@ -62,11 +60,8 @@ from inglenook.engine.scheduler import Scheduler
 from inglenook.engine.session import Pending, Session
 
 log = logging.getLogger(__name__)
-native_log = logging.getLogger("inglenook.engine.native")
 _REST_AFTER_S = 1.5
 """So long after the last step an idle moment is used to keep memory on the disk."""
-_N_LAST_ERRORS = 12
-_LEVELS = {"error": logging.INFO, "fatal": logging.ERROR}
 
 
 @dataclass(slots=True)
@@ -103,12 +98,11 @@ class Worker:
         self._stops_load = False
         self._session: Session | None = None
         self._load_error: ModelError | None = None
-        self._journal: Journal | None = None
+        self._log = NativeLog()
         self._library: Library | None = None
         self._is_closed = False
         self._may_rest = False
         self._idle_since = time.monotonic()
-        self._last_errors: deque[str] = deque(maxlen=_N_LAST_ERRORS)
         self._thread = threading.Thread(target=self._serve, name="engine-worker", daemon=True)
 
     @property
@@ -191,14 +185,14 @@ class Worker:
         renderer = TemplateRenderer()
         try:
             renderer.start()
-            library = Library(self._take_log)
+            library = Library(self._log.take)
             self._emit(_describe_library(library))
         except Exception as error:
             log.exception("the engine could not start")
             self._refuse_all(error)
             renderer.close()
             return
-        loader = Loader(library, self._follow_log)
+        loader = Loader(library, self._log.follow)
         self._library = library
         preparer = Preparer()
         try:
@@ -327,15 +321,7 @@ class Worker:
             with self._changed:
                 return bool(self._inbox)
 
-        gauge = MachineGauge(self._library, Path(command.folder), self._follow_log, is_stopped)
-        try:
-            return Gauged(rates=gauge.run())
-        except GaugeStoppedError:
-            return Gauged(message="Measuring this machine was stopped.")
-        except NativeError:
-            return Gauged(message="This machine could not be measured: the engine refused.")
-        except OSError as error:
-            return Gauged(message=f"This machine could not be measured: {error.strerror}.")
+        return measure_machine(self._library, command, self._log.follow, is_stopped)
 
     # --- loading ---
 
@@ -398,7 +384,7 @@ class Worker:
         session = self._session
         if session is None or not session.facts.n_layers_gpu:
             return event
-        fault = gpu_faults.find_gpu_fault(self._last_errors)
+        fault = self._log.find_gpu_fault()
         if fault is None:
             return event
         return msgspec.structs.replace(
@@ -589,7 +575,7 @@ class Worker:
         if pending is not None:
             self._emit(pending.make_failed(error))
 
-    # --- faults and the log ---
+    # --- faults ---
 
     def _recover(self, item: _Item | None, error: Exception) -> None:
         """An exception of ours: say so to whoever waits, and go on."""
@@ -627,18 +613,6 @@ class Worker:
                     return
                 case _:
                     pass
-
-    def _follow_log(self, journal: Journal | None) -> None:
-        self._journal = journal
-
-    def _take_log(self, level: str, text: str) -> None:
-        """A line of the library, on any native thread; none holds prompt text at these levels."""
-        journal = self._journal
-        if journal is not None:
-            journal.take(level, text)
-        if level in _LEVELS:
-            self._last_errors.append(text)
-        native_log.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
 
 
 def _describe_library(library: Library) -> EngineReady:

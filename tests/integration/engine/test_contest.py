@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from inglenook.engine import llama
+from inglenook.engine.llama.native import native
 from inglenook.engine.loading import contest as contest_module
 from inglenook.engine.loading import loader as loader_module
 from inglenook.engine.loading.contest import Contests, explain, find_weak_gpu, is_cpu_faster
@@ -124,7 +125,6 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Script:
         script.measured.append("CPU" if context.can_interrupt else "GPU")
         return script.cpu if context.can_interrupt else script.gpu
 
-    native = vars(llama)["native"]
     monkeypatch.setattr(native, "llama_supports_gpu_offload", lambda: True)
     monkeypatch.setattr(llama.Library, "devices", property(lambda _: script.devices))
     monkeypatch.setattr(loader_module, "measure_speed", measure)

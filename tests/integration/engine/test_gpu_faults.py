@@ -137,7 +137,7 @@ def test_B13_a_step_that_fails_for_the_cards_memory_says_so(
         session.facts = msgspec.structs.replace(session.facts, n_layers_gpu=7)
 
         def fail(_batch: Batch, _meanwhile: Callable[[], None]) -> Decoded:
-            worker._take_log("error", "ggml_gallocr: failed to allocate CUDA0 buffer of size 9")
+            worker._log.take("error", "ggml_gallocr: failed to allocate CUDA0 buffer of size 9")
             return Decoded.FAILED
 
         monkeypatch.setattr(session.loaded.context, "decode", fail)

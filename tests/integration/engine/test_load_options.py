@@ -310,7 +310,7 @@ def test_B13_memory_that_is_refused_to_the_context_halves_an_automatic_one(
     def refuse_memory() -> None:
         worker = local._worker
         assert worker is not None
-        worker._take_log("error", "ggml_gallocr: failed to allocate CPU buffer of size 1")
+        worker._log.take("error", "ggml_gallocr: failed to allocate CPU buffer of size 1")
         raise llama.NativeError("make context")
 
     monkeypatch.setattr(llama.Context, "__init__", refuse_long)

@@ -30,7 +30,8 @@ from inglenook.engine.llama import (
 from inglenook.engine.loading.load_journal import Journal
 from inglenook.engine.machine import choose_threads, count_resident_bytes, find_cache_bytes
 from inglenook.engine.measuring.sample_gguf import WEIGHT_TYPES, SampleShape, make_sample
-from inglenook.engine.protocol import Device
+from inglenook.engine.protocol import Device, Gauged
+from inglenook.engine.protocol import Gauge as GaugeCommand
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,24 @@ _BUDGET_S: Final = 40.0
 _HOPELESS_S: Final = 1.5
 """A graphics device that takes so long for one step is done by software, or broken."""
 _TOKEN: Final = 7
+
+
+def measure_machine(
+    library: Library,
+    command: GaugeCommand,
+    follow_log: Callable[[Journal | None], None],
+    is_stopped: Callable[[], bool],
+) -> Gauged:
+    """Answer a command: what was measured, else one sentence on why nothing was."""
+    gauge = Gauge(library, Path(command.folder), follow_log, is_stopped)
+    try:
+        return Gauged(rates=gauge.run())
+    except GaugeStoppedError:
+        return Gauged(message="Measuring this machine was stopped.")
+    except NativeError:
+        return Gauged(message="This machine could not be measured: the engine refused.")
+    except OSError as error:
+        return Gauged(message=f"This machine could not be measured: {error.strerror}.")
 
 
 class Gauge:
