@@ -454,8 +454,10 @@ class ChatController(QObject):
                 self._page.composer.set_notice(text.replace("{n}", format_count(max(0, n_left))))
 
     def _update_running(self) -> None:
-        run = self._live.of_conversation(self.conversation_id)
-        self._page.composer.set_running(run is not None)
+        runs = self._live.all_of(self.conversation_id)
+        self._page.composer.set_running(bool(runs))
+        if runs and all(run.is_over for run in runs):
+            self._page.composer.set_ending()
 
     def _show_error(self, error: UserError) -> None:
         self._page.composer.set_notice(str(error), "bad")
@@ -545,6 +547,7 @@ class ChatController(QObject):
         if event.run_id == self._reply_id and isinstance(event, Finished):
             used = event.usage.prompt_tokens + event.usage.output_tokens
             self._page.composer.set_context(used, event.usage.n_ctx)
+        self._update_running()
 
     def _list_sharing(self, run_id: str) -> list[str]:
         """The drafts for which this one's prompt is read, too, and which have not begun."""

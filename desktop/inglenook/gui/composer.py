@@ -53,9 +53,9 @@ class Composer(QWidget):
         super().__init__(parent)
         self._theme = theme
         self._is_running = False
-        self._is_stopping = False
+        self._is_ending = False
         self._is_due = False
-        """Whether Enter was pressed while the reply before was being stopped."""
+        """Whether Enter was pressed while the reply before was about to end."""
         self._asks_to_wait = False
         self._is_quiet = False
         self._has_messages = False
@@ -152,7 +152,7 @@ class Composer(QWidget):
         """Put a conversation's draft in; nothing is signalled."""
         self.chips.set_files(draft.files)
         self.set_text(draft.text)
-        self._is_stopping = False  # What was being stopped is another conversation's.
+        self._is_ending = False  # What was about to end is another conversation's.
         self._place()
 
     def add_files(self, files: tuple[Attachment, ...]) -> None:
@@ -172,7 +172,7 @@ class Composer(QWidget):
     def set_running(self, is_running: bool) -> None:
         """Turn Send into Stop while a reply is being written."""
         self._is_running = is_running
-        self._is_stopping = self._is_stopping and is_running
+        self._is_ending = self._is_ending and is_running
         if self._asks_to_wait and not is_running:
             self.set_notice("")
         self.button.set_stops(is_running)
@@ -247,15 +247,15 @@ class Composer(QWidget):
     def stop(self) -> None:
         """Ask to stop the reply that is being written, if there is one: what Esc does."""
         if self._is_running:
-            self.set_stopping()
+            self.set_ending()
             self.stop_requested.emit()
 
-    def set_stopping(self) -> None:
-        """What is being written was asked to stop: Enter is kept until it has."""
-        self._is_stopping = self._is_running
+    def set_ending(self) -> None:
+        """What is being written is over soon: Enter is kept until it is."""
+        self._is_ending = self._is_running
 
     def send_due(self) -> None:
-        """Send what Enter was pressed on while the reply before was being stopped."""
+        """Send what Enter was pressed on while the reply before was about to end."""
         if self._is_due:
             self._is_due = False
             self._submit()
@@ -269,7 +269,7 @@ class Composer(QWidget):
     def _submit(self) -> None:
         if self._can_send():
             self.submitted.emit(self._take_text())
-        elif self._is_stopping:
+        elif self._is_ending:
             self._is_due = True
         elif self._is_running and self.draft():
             self.set_notice(self.tr("The reply is still being written. Esc stops it."))

@@ -35,6 +35,8 @@ class LiveRun:
     n_tokens: int = 0
     prefill: Prefill | None = None
     meter: Meter | None = None
+    is_over: bool = False
+    """Whether the engine is done with it; its last text is being stored."""
     waits_for: str = ""
     """The model that must have finished its replies first."""
 
@@ -208,3 +210,4 @@ class LiveRuns(QObject):
         """The engine is done; the run stays until its last text is stored."""
         if (run := self._runs.get(event.run_id)) is not None:
             run.n_tokens = max(run.n_tokens, event.usage.output_tokens)
+            run.is_over = True

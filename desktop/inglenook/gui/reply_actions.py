@@ -57,7 +57,7 @@ class ReplyActions(QObject):
         run_ids = tuple(message_ids)[::-1]
         live = self._live.all_of(self._find_conversation())
         if live and all(run.reply.id in run_ids for run in live):
-            self._page.composer.set_stopping()
+            self._page.composer.set_ending()
 
         def work() -> None:
             for run_id in run_ids:

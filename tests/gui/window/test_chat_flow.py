@@ -85,6 +85,32 @@ def test_what_is_sent_while_a_reply_is_being_stopped_follows_it(open_kit: OpenKi
     hold.set()
 
 
+def test_what_is_sent_while_the_end_of_a_reply_is_being_stored_follows_it(
+    open_kit: OpenKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk: all text is on show, and the reply is not over yet."""
+    hold = threading.Event()
+    kit = open_kit([Reply(("all of it",)), Reply(("next",))])
+    store = kit.app.store
+    finish = store.finish_message
+
+    def finish_late(*arguments: object, **named: object) -> object:
+        hold.wait(10)
+        return finish(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "finish_message", finish_late)
+    kit.ask("question")
+    wait_until(lambda: any(run.is_over for run in kit.window.live.all()))
+    assert kit.last_text() == "all of it"
+    kit.ask("and on")
+    composer = kit.window.chat_page.composer
+    assert composer.text() == "and on"
+    assert composer._notice.isHidden(), "nobody has to press it again"
+    hold.set()
+    wait_until(lambda: kit.last_text() == "next" and kit.is_idle())
+    assert [m.status for m in kit.messages()[1::2]] == ["complete", "complete"]
+
+
 def test_what_waits_for_a_stop_stays_in_its_conversation(open_kit: OpenKit) -> None:
     hold = threading.Event()
     kit = open_kit([Reply(("kept ", "lost"), hold=hold)])
