@@ -35,6 +35,7 @@ def kill_in_mid_reply(
     with desktop.open(program) as window, open_stored(program.database) as stored:
         if last is not None:
             stored.wait_for_status(last, "interrupted")
+            desktop.press("ctrl+n")  # What was open may be on show again, or about to be.
         window.ask(question)
         seen = stored.wait_for_text(question)
         grew_at = time.monotonic()

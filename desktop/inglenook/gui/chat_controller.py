@@ -117,11 +117,17 @@ class ChatController(QObject):
     def open(self, conversation_id: str, message_id: str | None = None) -> None:
         """Show a conversation, at a message where one is named."""
         if conversation_id == self.conversation_id and message_id is None:
+            self._wanted_id = conversation_id
+            self.writing.stay()
             self._page.composer.focus_input()
             return
-        self.writing.leave()
-        self._wanted_id = conversation_id
+        if conversation_id != self.conversation_id:
+            self.writing.leave()
+        self._open(conversation_id, message_id)
 
+    def _open(self, conversation_id: str, message_id: str | None = None) -> None:
+        """Read it and show it. Who has begun a new one meanwhile, and chose none, stays in that."""
+        self._wanted_id = conversation_id
         read = self._make_reader(conversation_id)
 
         def work() -> tuple[Conversation, Branch, Draft]:
@@ -137,12 +143,17 @@ class ChatController(QObject):
         def done(answer: tuple[Conversation, Branch, Draft]) -> None:
             if self._wanted_id != conversation_id:
                 return
+            if self.conversation is None and self.writing.has_begun:
+                self._stay_in_new()
+                return
             conversation, (messages, drafts), stored = answer
             is_other = conversation.id != self.conversation_id
             self._show_conversation(conversation)
             self._show_thread(messages, drafts)
             if is_other:
                 self.writing.enter(conversation_id, stored)
+            else:
+                self.writing.stay()
             if message_id is not None:
                 self._page.transcript.scroll_to_message(message_id)
             self._page.composer.focus_input()
@@ -150,7 +161,14 @@ class ChatController(QObject):
             self.writing.read_ahead_soon()
             log.debug("a conversation is shown, of %d messages", len(messages))
 
-        self._run(work, done)
+        def failed(error: UserError) -> None:
+            if self._wanted_id == conversation_id:
+                self._wanted_id = self.conversation_id or ""
+                self.writing.stay()
+                self.opened.emit(self._wanted_id)
+            self._show_error(error)
+
+        self._tasks.run(work, done, failed, owner=self, in_order=True)
 
     def open_last(self, conversation_id: str) -> None:
         """Show what was open at the end of the last session, if it is still there.
@@ -163,11 +181,10 @@ class ChatController(QObject):
             if self._wanted_id != conversation_id:
                 return
             is_there = conversation is not None and conversation.deleted_at is None
-            if is_there and not self._page.composer.draft():
-                self.open(conversation_id)
+            if is_there and not self.writing.has_begun:
+                self._open(conversation_id)
             else:
-                self._wanted_id = ""
-                self._show_empty()
+                self._stay_in_new()
 
         self._tasks.run(
             lambda: self._app.store.get_conversation(conversation_id),
@@ -175,6 +192,10 @@ class ChatController(QObject):
             lambda _: done(None),
             owner=self,
         )
+
+    def _stay_in_new(self) -> None:
+        self._wanted_id = ""
+        self._show_empty()
 
     def on_conversation_changed(self, conversation: Conversation) -> None:
         """Take a new title or model of the conversation on show."""
@@ -258,8 +279,7 @@ class ChatController(QObject):
 
         def failed(error: UserError) -> None:
             self._sending.remove(sending)
-            if self.conversation_id == conversation_id and not composer.draft():
-                self.writing.show(Draft(text, files))
+            self.writing.give_back(conversation_id, Draft(text, files))
             self._update_running()
             self._show_error(error)
 

@@ -54,8 +54,9 @@ class Composer(QWidget):
         self._theme = theme
         self._is_running = False
         self._is_ending = False
-        self._is_due = False
-        """Whether Enter was pressed while the reply before was about to end."""
+        self._is_held = False
+        self.is_due = False
+        """Whether Enter was pressed on what is to be sent in a moment: see `set_ending`, `hold`."""
         self._asks_to_wait = False
         self._is_quiet = False
         self._has_messages = False
@@ -112,7 +113,7 @@ class Composer(QWidget):
         self.set_has_messages(False)
 
     def _connect(self) -> None:
-        self.input.submitted.connect(self._submit)
+        self.input.submitted.connect(self.submit)
         self.input.drafts_wanted.connect(self._submit_drafts)
         self.input.number_pressed.connect(self.choice_made)
         self.drafts_button.clicked.connect(self._submit_drafts)
@@ -139,7 +140,7 @@ class Composer(QWidget):
         """Put a conversation's draft in; nothing is signalled."""
         self._is_quiet = True
         self.input.set_message(text)
-        self._is_due = False
+        self.is_due = False
         self._last_draft = self.draft()
         self._is_quiet = False
         self._refresh()
@@ -152,7 +153,7 @@ class Composer(QWidget):
         """Put a conversation's draft in; nothing is signalled."""
         self.chips.set_files(draft.files)
         self.set_text(draft.text)
-        self._is_ending = False  # What was about to end is another conversation's.
+        self._is_ending = self._is_held = False  # They were another conversation's.
         self._place()
 
     def add_files(self, files: tuple[Attachment, ...]) -> None:
@@ -254,11 +255,25 @@ class Composer(QWidget):
         """What is being written is over soon: Enter is kept until it is."""
         self._is_ending = self._is_running
 
+    def hold(self) -> None:
+        """Another draft comes: Enter is kept until it is there."""
+        self._is_held = True
+
     def send_due(self) -> None:
         """Send what Enter was pressed on while the reply before was about to end."""
-        if self._is_due:
-            self._is_due = False
-            self._submit()
+        if self.is_due:
+            self.is_due = False
+            self.submit()
+
+    def submit(self) -> None:
+        """Send what stands in it, or say why not: what Enter does."""
+        if self._can_send():
+            self.submitted.emit(self._take_text())
+        elif self._is_ending or self._is_held:
+            self.is_due = True
+        elif self._is_running and self.draft():
+            self.set_notice(self.tr("The reply is still being written. Esc stops it."))
+            self._asks_to_wait = True
 
     def focus_input(self) -> None:
         """Give the keyboard to the field."""
@@ -266,21 +281,13 @@ class Composer(QWidget):
 
     # --- inner ---
 
-    def _submit(self) -> None:
-        if self._can_send():
-            self.submitted.emit(self._take_text())
-        elif self._is_ending:
-            self._is_due = True
-        elif self._is_running and self.draft():
-            self.set_notice(self.tr("The reply is still being written. Esc stops it."))
-            self._asks_to_wait = True
-
     def _submit_drafts(self) -> None:
         if self._can_send():
             self.drafts_requested.emit(self._take_text())
 
     def _can_send(self) -> bool:
-        return not self._is_running and bool(self.input.message().strip() or self.chips.files)
+        has_something = bool(self.input.message().strip() or self.chips.files)
+        return has_something and not self._is_running and not self._is_held
 
     def _take_text(self) -> str:
         """What is to be sent; what is attached stays for whoever sends it."""
@@ -303,7 +310,7 @@ class Composer(QWidget):
         if self._is_running:
             self.stop()
         else:
-            self._submit()
+            self.submit()
 
     def _on_refused(self, n_characters: int) -> None:
         self.set_notice(

@@ -23,6 +23,12 @@ class Draft:
     def __bool__(self) -> bool:
         return bool(self.text or self.files)
 
+    def __add__(self, later: "Draft") -> "Draft":
+        """Both, with what was written later on lines of its own at the end; no file twice."""
+        new = tuple(file for file in later.files if file not in self.files)
+        text = "\n".join(filter(None, (self.text, later.text)))
+        return Draft(text, (*self.files, *new))
+
 
 EMPTY: Final = Draft()
 
@@ -71,9 +77,8 @@ class Drafts(QObject):
 
     def add_files(self, conversation_id: str | None, files: tuple[Attachment, ...]) -> None:
         """Attach files to a draft that is not on show any more."""
-        draft = self.of(conversation_id)
-        new = tuple(file for file in files if file not in draft.files)
-        self.change(conversation_id, draft.text, (*draft.files, *new))
+        draft = self.of(conversation_id) + Draft(files=files)
+        self.change(conversation_id, draft.text, draft.files)
 
     def clear(self, conversation_id: str | None) -> None:
         """The draft was sent."""

@@ -39,6 +39,8 @@ class Writing(QObject):
         self._transcript = page.transcript
         self._tasks = tasks
         self._find_conversation = find_conversation
+        self._is_between = False
+        """Whether a conversation is being opened: what is typed belongs to that one."""
         self.drafts = Drafts(app, tasks, self)
         self.attachments = Attachments(app, page, tasks, bridge, self)
         self._ahead = QTimer(self)
@@ -51,19 +53,44 @@ class Writing(QObject):
         self._transcript.file_opened.connect(self.attachments.show_file)
         self._transcript.files_wanted.connect(self._attach_to_edit)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether something stands in the composer that belongs to the conversation on show."""
+        return not self._is_between and bool(self._composer.draft())
+
     # --- one conversation after the other ---
 
     def leave(self) -> None:
-        """Keep what stands in the composer: another conversation will be shown."""
+        """Keep what stands in the composer: another conversation will be shown.
+
+        What is typed until then goes with that one, and Enter waits for it.
+        """
+        if self._is_between:
+            return
         self.drafts.keep(self._find_conversation(), self._composer.draft())
+        self._is_between = True
+        self._composer.set_draft(EMPTY)
+        self._composer.hold()
 
     def enter(self, conversation_id: str | None, stored: Draft = EMPTY) -> None:
         """Show the draft of a conversation; `stored` is what the store holds of it."""
+        typed = self._composer.draft() if self._is_between else EMPTY
+        is_due = self._is_between and self._composer.is_due
+        self._is_between = False
         if conversation_id is None:
             draft = self.drafts.of(None)
         else:
             draft = self.drafts.open(conversation_id, stored)
-        self.show(draft)
+        self.show(draft + typed)
+        if typed:
+            self._on_draft_changed(draft + typed)
+        if is_due and not draft:  # A draft that nobody has seen yet is not sent.
+            self._composer.submit()
+
+    def stay(self) -> None:
+        """The conversation on show stays: none is being opened any more."""
+        if self._is_between:
+            self.enter(self._find_conversation())
 
     def show(self, draft: Draft) -> None:
         """Put a draft into the composer."""
@@ -79,10 +106,20 @@ class Writing(QObject):
         self.drafts.clear(self._find_conversation())
         return files
 
+    def give_back(self, conversation_id: str | None, draft: Draft) -> None:
+        """Put back what could not be sent, before what was written since."""
+        if self._find_conversation() == conversation_id and not self._is_between:
+            draft += self._composer.draft()
+            self.show(draft)
+            self._on_draft_changed(draft)
+        else:
+            draft += self.drafts.of(conversation_id)
+            self.drafts.change(conversation_id, draft.text, draft.files)
+
     def close(self) -> None:
         """Keep and save all drafts."""
-        self.leave()
-        self.drafts.save_all()
+        self.stay()
+        self.drafts.keep(self._find_conversation(), self._composer.draft())
 
     # --- files ---
 
@@ -121,6 +158,8 @@ class Writing(QObject):
     # --- reading ahead ---
 
     def _on_draft_changed(self, draft: Draft) -> None:
+        if self._is_between:
+            return
         self.drafts.change(self._find_conversation(), draft.text, draft.files)
         self.attachments.weigh()
         self.read_ahead_soon()
