@@ -270,7 +270,7 @@ class Composer(QWidget):
         if self._can_send():
             self.submitted.emit(self._take_text())
         elif self._is_ending or self._is_held:
-            self.is_due = True
+            self.is_due = bool(self.draft())
         elif self._is_running and self.draft():
             self.set_notice(self.tr("The reply is still being written. Esc stops it."))
             self._asks_to_wait = True

@@ -96,6 +96,20 @@ def test_enter_waits_for_what_was_chosen(open_kit: OpenKit, gate: threading.Even
     assert text_of(kit) == ""
 
 
+def test_enter_on_nothing_sends_nothing_that_is_typed_after_it(
+    open_kit: OpenKit, gate: threading.Event
+) -> None:
+    kit, first, _ = begin_two(open_kit, gate)
+    gate.clear()
+    choose(kit, first)
+    kit.window.chat_page.composer.input.submitted.emit()
+    type_keys(kit, "half a")
+    show(kit, gate, first)
+    QTest.qWait(50)
+    assert text_of(kit) == "half a"
+    assert len(kit.messages()) == 2
+
+
 def test_a_draft_that_was_not_on_show_is_not_sent(open_kit: OpenKit, gate: threading.Event) -> None:
     kit, first, second = begin_two(open_kit, gate)
     choose(kit, first)
