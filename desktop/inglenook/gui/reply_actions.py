@@ -13,6 +13,7 @@ from inglenook.app import App
 from inglenook.base.errors import UserError
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_page import ChatPage
+from inglenook.gui.drafts import Draft
 from inglenook.gui.live import LiveRuns
 from inglenook.gui.tasks import Tasks
 from inglenook.store.records import Attachment
@@ -76,7 +77,10 @@ class ReplyActions(QObject):
 
     def edit(self, message_id: str, text: str, files: tuple[Attachment, ...]) -> None:
         """Ask differently; the earlier question and its replies stay as another version."""
-        self._begin(lambda: self._app.chat.edit(message_id, text, attachments=files))
+        self._begin(
+            lambda: self._app.chat.edit(message_id, text, attachments=files),
+            lambda: self._page.transcript.edit_again(message_id, Draft(text, files)),
+        )
 
     def continue_reply(self, message_id: str) -> None:
         """Go on where a reply was cut off."""
@@ -93,17 +97,24 @@ class ReplyActions(QObject):
             case _:
                 self.stop([message_id])
 
-    def _begin(self, begin: "Callable[[], Started]") -> None:
+    def _begin(
+        self, begin: "Callable[[], Started]", give_back: Callable[[], None] = lambda: None
+    ) -> None:
+        """Have a reply begun; what was written for it is given back where that cannot be."""
         conversation_id = self._find_conversation()
         if conversation_id is None:
             return
         if self._live.of_conversation(conversation_id) is not None:
+            give_back()
             self._page.composer.set_notice(self.tr("Stop the reply first."), "quiet")
             return
         self._page.notice.hide()
-        self._tasks.run(
-            begin, lambda _: self._bridge.drain(), self._show_error, owner=self, in_order=True
-        )
+
+        def failed(error: UserError) -> None:
+            give_back()
+            self._show_error(error)
+
+        self._tasks.run(begin, lambda _: self._bridge.drain(), failed, owner=self, in_order=True)
 
     def _show_error(self, error: UserError) -> None:
         self._page.composer.set_notice(str(error), "bad")

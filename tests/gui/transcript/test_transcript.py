@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QLabel, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from inglenook.engine.protocol import Meter
+from inglenook.gui.drafts import Draft
 from inglenook.gui.theme import Theme
 from inglenook.gui.transcript import Transcript
 from inglenook.gui.transcript.code_view import CodeView
@@ -390,6 +391,21 @@ def test_edit_is_left_by_escape(
     qtbot.keyClick(card._editor, Qt.Key.Key_Escape)
     assert not card.is_editing
     assert "First wording" in shown_text(card)
+
+
+def test_an_edit_far_away_is_kept(transcript: Transcript, make_message: MakeMessage) -> None:
+    messages = [make_message("user", "First wording")]
+    while len(messages) < 40:
+        messages.append(make_message("assistant", "Text", messages[-1]))
+        messages.append(make_message("user", "More", messages[-1]))
+    transcript.show_thread(messages)
+    first = messages[0].id
+    transcript.scroll_to_message(first)
+    card_of(transcript, messages[0]).begin_edit(Draft("Half an edit"))
+    transcript.scroll_to_message(messages[-1].id)
+    assert first not in transcript._views
+    transcript.scroll_to_message(first)
+    assert card_of(transcript, messages[0]).draft() == Draft("Half an edit")
 
 
 def test_empty_state(transcript: Transcript, qtbot: QtBot) -> None:

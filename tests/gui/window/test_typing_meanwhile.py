@@ -7,6 +7,8 @@ import pytest
 from PySide6.QtTest import QTest
 
 from inglenook.base.errors import StorageError
+from inglenook.gui.drafts import Draft
+from inglenook.gui.transcript.user_card import UserCard
 from support.fake_engine import Reply
 from support.window import WindowKit, wait_until
 
@@ -200,3 +202,77 @@ def test_what_could_not_be_sent_is_in_its_conversation(
     choose(kit, second)
     show(kit, gate, second)
     assert text_of(kit) == "not sent\nwritten since"
+
+
+# --- a message that is being edited ---
+
+
+def find_card(kit: WindowKit, message_id: str) -> UserCard:
+    card = kit.window.chat_page.transcript._find_view(message_id)
+    assert isinstance(card, UserCard)
+    return card
+
+
+def edit_first(kit: WindowKit, text: str) -> str:
+    """Begin to edit the first message on show; its id."""
+    message_id = kit.messages()[0].id
+    kit.window.chat_page.transcript.scroll_to_message(message_id)
+    card = find_card(kit, message_id)
+    card.begin_edit(Draft(text))
+    return message_id
+
+
+def test_an_edit_sent_while_a_reply_is_written_stays_open(
+    open_kit: OpenKit, gate: threading.Event
+) -> None:
+    hold = threading.Event()
+    kit = open_kit([Reply(("one ", "and on"), hold=hold), Reply(("two",))])
+    kit.ask("first")
+    wait_until(lambda: kit.last_text() == "one ")
+    message_id = edit_first(kit, "asked better")
+    find_card(kit, message_id)._send.click()
+    card = find_card(kit, message_id)
+    assert card.is_editing
+    assert card.draft() == Draft("asked better")
+    hold.set()
+    wait_until(kit.is_idle)
+    card._send.click()
+    wait_until(lambda: kit.last_text() == "two" and kit.is_idle())
+    assert kit.messages()[0].content == "asked better"
+
+
+def test_an_edit_that_cannot_be_sent_stays_open(
+    open_kit: OpenKit, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit, _, _ = begin_two(open_kit, gate)
+    message_id = edit_first(kit, "asked better")
+
+    def refuse(*_: object, **__: object) -> object:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(type(kit.app.chat), "edit", refuse)
+    find_card(kit, message_id)._send.click()
+    assert not find_card(kit, message_id).is_editing
+    wait_until(lambda: find_card(kit, message_id).is_editing)
+    assert find_card(kit, message_id).draft() == Draft("asked better")
+
+
+def test_an_edit_is_still_open_when_its_conversation_is_on_show_again(
+    open_kit: OpenKit, gate: threading.Event
+) -> None:
+    kit, first, second = begin_two(open_kit, gate)
+    message_id = edit_first(kit, "half an edit")
+    choose(kit, first)
+    show(kit, gate, first)
+    choose(kit, second)
+    show(kit, gate, second)
+    card = find_card(kit, message_id)
+    assert card.draft() == Draft("half an edit")
+    composer = kit.window.chat_page.composer
+    assert kit.window.focusWidget() is composer.input, "the keyboard was not in it"
+    card.end_edit()
+    choose(kit, first)
+    show(kit, gate, first)
+    choose(kit, second)
+    show(kit, gate, second)
+    assert not find_card(kit, message_id).is_editing

@@ -5,8 +5,7 @@ methods); it answers by signals. All on the window's thread.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final, override
 
 from PySide6.QtCore import QEvent, Qt, QTimer, Signal
@@ -14,6 +13,7 @@ from PySide6.QtGui import QAccessible, QAccessibleAnnouncementEvent, QResizeEven
 from PySide6.QtWidgets import QWidget
 
 from inglenook.engine.protocol import Meter
+from inglenook.gui.drafts import Draft
 from inglenook.gui.formats import format_count, format_time_left
 from inglenook.gui.theme import Theme
 from inglenook.gui.transcript.column import MessageColumn
@@ -68,6 +68,8 @@ class Transcript(QWidget):
         self._thread = Thread()
         self._views: dict[str, MessageView] = {}
         self._clocks: dict[str, PrefillClock] = {}
+        self._edits: dict[str, tuple[Draft, bool]] = {}
+        """Messages being edited that have no view, and whether the keyboard was there."""
         self.setAccessibleName(self.tr("Conversation"))
         self.column = MessageColumn(theme, self)
         self.column.setAccessibleName(self.tr("Messages"))
@@ -320,6 +322,15 @@ class Transcript(QWidget):
         if isinstance(view, UserCard):
             view.add_files(files)
 
+    def edit_again(self, message_id: str, draft: Draft) -> None:
+        """Give a draft that could not be sent back to the message that it was made from."""
+        view = self._views.get(message_id)
+        if isinstance(view, UserCard):
+            view.end_edit()
+            view.begin_edit(draft)
+        else:
+            self._edits[message_id] = draft, False
+
     def scroll_to_message(self, message_id: str) -> None:
         """Bring a message into view, however far away it is."""
         place = self._thread.place(message_id)
@@ -377,6 +388,8 @@ class Transcript(QWidget):
         view: UserCard | ReplyView
         if entry.message.role == "user":
             view = UserCard(self._formats, entry, self.column.sheet)
+            if (edit := self._edits.pop(entry.message.id, None)) is not None:
+                view.begin_edit(edit[0], takes_keyboard=edit[1])
             view.edited.connect(self.edit_requested)
             view.file_opened.connect(self.file_opened)
             view.files_wanted.connect(self.files_wanted)
@@ -421,10 +434,17 @@ class Transcript(QWidget):
         else:
             self._extend_down(n - self._thread.last)
 
+    def _drop_view(self, message_id: str) -> None:
+        """Let go of a view; a message that is being edited in it is when it has one again."""
+        view = self._views.pop(message_id)
+        if isinstance(view, UserCard) and view.is_editing:
+            self._edits[message_id] = view.draft(), view.has_keyboard
+        self.column.remove(view)
+
     def _drop_views_from(self, place: int) -> None:
         kept = {entry.message.id for entry in self._thread.entries[:place]}
         for message_id in [key for key in self._views if key not in kept]:
-            self.column.remove(self._views.pop(message_id))
+            self._drop_view(message_id)
         if place == 0:
             self._thread.first = self._thread.last = 0
         self._thread.last = min(self._thread.last, place)
@@ -475,7 +495,7 @@ class Transcript(QWidget):
                 entry = entries[self._thread.last]
             if entry.message.status == "streaming":
                 break
-            self.column.remove(self._views.pop(entry.message.id))
+            self._drop_view(entry.message.id)
         self._tell_end()
         self.column.place()
 
@@ -539,29 +559,15 @@ class Transcript(QWidget):
         n_first, n_last = self._thread.first, self._thread.last
         top = self.column.first_visible()
         top_id = next((key for key, view in self._views.items() if view is top), "")
-        with self._kept_editor():
-            self._drop_views_from(0)
-            self._thread.first = self._thread.last = n_first
-            self._extend_down(n_last - n_first)
+        self._drop_views_from(0)
+        self._thread.first = self._thread.last = n_first
+        self._extend_down(n_last - n_first)
         self.column.forget_heights()
         self.column.place()
         if not self.column.follows and top_id in self._views:
             self.column.go_to(self._views[top_id])
         self._place_overlays()
         self._fill_visible()
-
-    @contextmanager
-    def _kept_editor(self) -> Iterator[None]:
-        """Carry a message that is being edited over to its new view."""
-        drafts = {
-            key: view.draft() for key, view in self._views.items()
-            if isinstance(view, UserCard) and view.is_editing
-        }  # fmt: skip
-        yield
-        for key, draft in drafts.items():
-            view = self._views.get(key)
-            if isinstance(view, UserCard):
-                view.begin_edit(draft)
 
     def _place_overlays(self) -> None:
         px = self._theme.px

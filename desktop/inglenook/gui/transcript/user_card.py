@@ -171,7 +171,7 @@ class UserCard(QWidget):
             self.tr("The text does not match the checksum that was saved with it."),
         )
 
-    def begin_edit(self, draft: Draft | None = None) -> None:
+    def begin_edit(self, draft: Draft | None = None, *, takes_keyboard: bool = True) -> None:
         """Turn the card into a field, with a draft or the message's own text and files."""
         if self._editor is not None:
             self._editor.setFocus()
@@ -194,7 +194,8 @@ class UserCard(QWidget):
         self._edit_row.show()
         editor.show()
         self.height_changed.emit()
-        editor.setFocus(Qt.FocusReason.OtherFocusReason)
+        if takes_keyboard:
+            editor.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def end_edit(self) -> None:
         """Turn the field back into the card, as it was."""
@@ -233,6 +234,11 @@ class UserCard(QWidget):
     def is_editing(self) -> bool:
         """True while the field is open."""
         return self._editor is not None
+
+    @property
+    def has_keyboard(self) -> bool:
+        """Whether one writes in the field now."""
+        return self._editor is not None and self._editor.hasFocus()
 
     def fit(self, width: int) -> int:
         """Place everything for a width; the height that it takes."""
