@@ -18,7 +18,7 @@ from inglenook.engine.protocol import Failed, Finished, Meter, Prefill, Stuck
 from inglenook.gui.bridge import Bridge
 from inglenook.gui.chat_page import ChatPage
 from inglenook.gui.composer_parts import TIGHT_SHARE
-from inglenook.gui.drafts import Draft
+from inglenook.gui.drafts import EMPTY, Draft
 from inglenook.gui.formats import format_count
 from inglenook.gui.live import DraftSet, LiveRun, LiveRuns
 from inglenook.gui.reply_actions import N_DRAFTS, ReplyActions
@@ -207,9 +207,7 @@ class ChatController(QObject):
         for run in self._live.all_of(conversation_id):
             self._app.chat.stop(run.reply.id)
         if conversation_id == self.conversation_id:
-            self.conversation = None
-            self.writing.enter(None)  # What was to be said there goes with it.
-            self.open_new()
+            self.open_new()  # What was to be said there stays with it, should it come back.
 
     def choose_model(self, model_id: str) -> None:
         """Talk with another model from the next message on, and load it when nothing runs."""
@@ -273,6 +271,7 @@ class ChatController(QObject):
             if conversation_id is None and self._wanted_id == wanted:
                 self._wanted_id = started.conversation.id
                 self._show_conversation(started.conversation)
+                self.writing.settle()
                 self._show_thread((started.user, started.reply), started.replies)
                 self.opened.emit(started.conversation.id)
             self._update_running()
@@ -296,6 +295,14 @@ class ChatController(QObject):
             owner=self,
             in_order=True,
         )
+
+    def _send_starter(self, text: str) -> None:
+        """Send a question that is offered; what stands in the composer stays there."""
+        draft = self._page.composer.draft()
+        self._page.composer.set_draft(EMPTY)
+        self.send(text)
+        if draft:
+            self.writing.give_back(self.conversation_id, draft)
 
     def _explain_wait(self) -> str:
         """Why nothing can be sent now; empty where it can."""
@@ -492,7 +499,7 @@ class ChatController(QObject):
         transcript.draft_kept.connect(self.keep_draft)
         transcript.draft_shown.connect(self._on_draft_shown)
         transcript.sibling_chosen.connect(self.choose_sibling)
-        transcript.starter_chosen.connect(self.send)
+        transcript.starter_chosen.connect(self._send_starter)
         composer.submitted.connect(self.send)
         composer.drafts_requested.connect(self.send_drafts)
         composer.choice_made.connect(self.keep_by_number)

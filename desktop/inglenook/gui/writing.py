@@ -87,6 +87,11 @@ class Writing(QObject):
         if is_due and not draft:  # A draft that nobody has seen yet is not sent.
             self._composer.submit()
 
+    def settle(self) -> None:
+        """The new conversation is stored and has a name: what was written since is its draft."""
+        self.drafts.clear(None)
+        self._on_draft_changed(self._composer.draft())
+
     def stay(self) -> None:
         """The conversation on show stays: none is being opened any more."""
         if self._is_between:

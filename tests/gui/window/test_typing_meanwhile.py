@@ -204,6 +204,33 @@ def test_what_could_not_be_sent_is_in_its_conversation(
     assert text_of(kit) == "not sent\nwritten since"
 
 
+def test_a_starter_leaves_what_was_written(kit: WindowKit) -> None:
+    type_keys(kit, "half a thought")
+    kit.window.chat_page.transcript.starter_chosen.emit("What is a token?")
+    wait_until(lambda: len(kit.messages()) == 2 and kit.is_idle())
+    assert kit.messages()[0].content == "What is a token?"
+    assert text_of(kit) == "half a thought"
+    first = kit.window.chat.conversation_id or ""
+    kit.window.sidebar.new_requested.emit()
+    assert text_of(kit) == ""
+    choose(kit, first)
+    wait_until(lambda: text_of(kit) == "half a thought")
+
+
+def test_what_was_to_be_said_in_a_deleted_conversation_comes_back_with_it(kit: WindowKit) -> None:
+    kit.ask_and_wait("first")
+    first = kit.window.chat.conversation_id or ""
+    type_keys(kit, "half a thought")
+    kit.window.sidebar_controller.delete(first)
+    wait_until(lambda: kit.window.chat.conversation_id is None)
+    assert text_of(kit) == ""
+    kit.window.sidebar.undo_requested.emit(first)
+    wait_until(lambda: kit.titles() == ["first"])
+    wait_until(lambda: kit.app.store.get_conversation(first).draft == "half a thought")
+    choose(kit, first)
+    wait_until(lambda: text_of(kit) == "half a thought")
+
+
 # --- a message that is being edited ---
 
 
