@@ -448,7 +448,9 @@ class MainWindow(QMainWindow):
 
     @override
     def closeEvent(self, event: QCloseEvent) -> None:
-        """Keep the placement and the draft; the rest is closed by `application`."""
+        """Keep the placement and what was written; the rest is closed by `application`."""
         save_placement(self._placement_path, self._make_placement())
         self.chat.close()
+        if self._settings_page is not None:
+            self._settings_page.take_all()
         super().closeEvent(event)

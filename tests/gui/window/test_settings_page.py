@@ -12,6 +12,7 @@ from inglenook.gui.settings_page.page import SECTIONS
 from inglenook.gui.settings_page.rows import (
     ChoiceRow,
     FilesRow,
+    LineRow,
     ListRow,
     NumberRow,
     SwitchRow,
@@ -88,6 +89,17 @@ def test_a_text_is_taken_after_a_pause(kit: WindowKit, page: SettingsPage) -> No
     assert isinstance(row, TextRow)
     row.field.setPlainText("Be brief.")
     wait_until(lambda: kit.app.settings.get("replies.system_prompt") == "Be brief.")
+
+
+def test_what_was_typed_is_taken_when_the_window_closes(kit: WindowKit, page: SettingsPage) -> None:
+    text = page.rows["replies.system_prompt"]
+    assert isinstance(text, TextRow)
+    text.field.setPlainText("Be brief.")
+    line = next(row for row in page.rows.values() if isinstance(row, LineRow))
+    QTest.keyClicks(line.field, "typed")
+    kit.window.close()
+    wait_until(lambda: kit.app.settings.get("replies.system_prompt") == "Be brief.")
+    assert not line.is_being_edited
 
 
 def test_a_value_that_cannot_be_saved_says_why(

@@ -116,6 +116,12 @@ class SettingsPage(QFrame):
         """Show one of the sections."""
         self._rail.setCurrentRow(SECTIONS.index(name))
 
+    def take_all(self) -> None:
+        """Take what was typed a moment ago: the window closes."""
+        for row in self.rows.values():
+            if row.is_being_edited:
+                row.take_now()
+
     def ask_for_token(self) -> None:
         """Lead to the field for the hub's access token."""
         self.show_section("models")

@@ -131,15 +131,18 @@ class SettingRow(QWidget):
 
     def take_now(self) -> None:
         """Take the value."""
-        self._timer.stop()
+        self._end_edit()
         self._tell()
+
+    def _end_edit(self) -> None:
+        self._timer.stop()
 
     def _tell(self) -> None:
         self.show_error("")
         self.chosen.emit(self.setting.key, self.read_value())
 
     def _on_reset(self) -> None:
-        self._timer.stop()
+        self._end_edit()
         self.show_error("")
         self.chosen.emit(self.setting.key, self.setting.default)
 
@@ -339,6 +342,17 @@ class LineRow(SettingRow):
         """Show the text in force."""
         del is_chosen
         self.field.setText(value if isinstance(value, str) else "")
+
+    @property
+    @override
+    def is_being_edited(self) -> bool:
+        """Whether a value was typed that is not taken yet."""
+        return self.field.isModified()
+
+    @override
+    def _end_edit(self) -> None:
+        super()._end_edit()
+        self.field.setModified(False)
 
     def read_value(self) -> Value:
         """The text."""
