@@ -70,7 +70,9 @@ def test_words_typed_after_a_choice_go_with_what_was_chosen(
     kit, first, second = begin_two(open_kit, gate)
     type_keys(kit, "for the second")
     gate.clear()
+    kit.window.sidebar.view.setFocus()
     choose(kit, first)
+    assert kit.window.focusWidget() is kit.window.chat_page.composer.input
     type_keys(kit, "for the ")
     QTest.qWait(600)  # Longer than a draft waits to be kept.
     show(kit, gate, first)
