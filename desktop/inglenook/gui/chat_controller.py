@@ -116,10 +116,10 @@ class ChatController(QObject):
 
     def open(self, conversation_id: str, message_id: str | None = None) -> None:
         """Show a conversation, at a message where one is named."""
-        self._page.composer.focus_input()  # At once: the next key is meant for it.
         if conversation_id == self.conversation_id and message_id is None:
             self._wanted_id = conversation_id
             self.writing.stay()
+            self._page.composer.focus_input()
             return
         if conversation_id != self.conversation_id:
             self.writing.leave()

@@ -158,9 +158,9 @@ class Composer(QWidget):
 
     def add_files(self, files: tuple[Attachment, ...]) -> None:
         """Attach files; one that is attached already is not taken twice."""
-        new = tuple(file for file in files if file not in self.chips.files)
-        if new:
-            self.chips.set_files((*self.chips.files, *new))
+        all_files = (self.draft() + Draft(files=files)).files
+        if all_files != self.chips.files:
+            self.chips.set_files(all_files)
             self._on_files_changed()
 
     def flush_draft(self) -> None:
@@ -256,8 +256,9 @@ class Composer(QWidget):
         self._is_ending = self._is_running
 
     def hold(self) -> None:
-        """Another draft comes: Enter is kept until it is there."""
+        """Another draft comes: from now on Enter is kept until it is there."""
         self._is_held = True
+        self.is_due = False
 
     def send_due(self) -> None:
         """Send what Enter was pressed on while the reply before was about to end."""

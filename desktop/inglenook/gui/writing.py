@@ -63,13 +63,14 @@ class Writing(QObject):
     def leave(self) -> None:
         """Keep what stands in the composer: another conversation will be shown.
 
-        What is typed until then goes with that one, and Enter waits for it.
+        What is typed until then goes with that one, and Enter waits for it. Where yet another one
+        is chosen meanwhile, the words go with that, and an Enter that was meant for the first does
+        not.
         """
-        if self._is_between:
-            return
-        self.drafts.keep(self._find_conversation(), self._composer.draft())
-        self._is_between = True
-        self._composer.set_draft(EMPTY)
+        if not self._is_between:
+            self.drafts.keep(self._find_conversation(), self._composer.draft())
+            self._is_between = True
+            self._composer.set_draft(EMPTY)
         self._composer.hold()
 
     def enter(self, conversation_id: str | None, stored: Draft = EMPTY) -> None:
@@ -93,8 +94,9 @@ class Writing(QObject):
         self._on_draft_changed(self._composer.draft())
 
     def stay(self) -> None:
-        """The conversation on show stays: none is being opened any more."""
+        """The conversation on show stays: none is being opened any more, and nothing is sent."""
         if self._is_between:
+            self._composer.hold()
             self.enter(self._find_conversation())
 
     def show(self, draft: Draft) -> None:

@@ -100,6 +100,33 @@ def test_enter_waits_for_what_was_chosen(open_kit: OpenKit, gate: threading.Even
     assert text_of(kit) == ""
 
 
+def test_enter_goes_to_no_other_conversation_than_the_one_it_was_meant_for(
+    open_kit: OpenKit, gate: threading.Event
+) -> None:
+    """Where one chooses again, goes back, or begins a new one before it was on show."""
+    kit, first, second = begin_two(open_kit, gate)
+    third = kit.app.store.create_conversation(title="third").id
+    composer = kit.window.chat_page.composer
+    for target in (third, second, None):
+        show(kit, gate, second)
+        gate.clear()
+        choose(kit, first)
+        type_keys(kit, "and on")
+        composer.input.submitted.emit()
+        if target is None:
+            kit.window.sidebar.new_requested.emit()
+        else:
+            choose(kit, target)
+        gate.set()
+        wait_until(lambda: kit.window.chat.conversation_id == target)  # noqa: B023
+        QTest.qWait(50)
+        assert text_of(kit) == "and on"
+        composer.input.clear()
+        choose(kit, second)
+    assert kit.is_idle()
+    assert [len(kit.app.store.thread(i)) for i in (first, second, third)] == [2, 2, 0]
+
+
 def test_enter_on_nothing_sends_nothing_that_is_typed_after_it(
     open_kit: OpenKit, gate: threading.Event
 ) -> None:
@@ -160,8 +187,10 @@ def test_words_come_back_where_a_conversation_cannot_be_read(
     gate.clear()
     choose(kit, first)
     type_keys(kit, "meanwhile")
+    kit.window.chat_page.composer.input.submitted.emit()
     gate.set()
     wait_until(lambda: text_of(kit) == "written before\nmeanwhile")
+    assert len(kit.messages()) == 2, "an Enter for the other one sends nothing here"
     assert kit.window.chat.conversation_id == second
     sidebar = kit.window.sidebar
     assert sidebar.view.currentIndex() == sidebar.list.find(second)
@@ -183,7 +212,7 @@ def test_who_writes_at_once_after_the_start_stays_in_the_new_conversation(
     assert text_of(kit) == "question"
 
 
-def test_what_could_not_be_sent_is_in_its_conversation(
+def test_C03_what_could_not_be_sent_is_in_its_conversation(
     open_kit: OpenKit, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where another one is on show by then, and before what was written since."""
@@ -270,7 +299,7 @@ def test_an_edit_sent_while_a_reply_is_written_stays_open(
     assert kit.messages()[0].content == "asked better"
 
 
-def test_an_edit_that_cannot_be_sent_stays_open(
+def test_C03_an_edit_that_cannot_be_sent_stays_open(
     open_kit: OpenKit, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kit, _, _ = begin_two(open_kit, gate)

@@ -321,6 +321,9 @@ class Transcript(QWidget):
         view = self._views.get(message_id)
         if isinstance(view, UserCard):
             view.add_files(files)
+        elif message_id in self._edits:
+            draft, had_keyboard = self._edits[message_id]
+            self._edits[message_id] = draft + Draft(files=files), had_keyboard
 
     def edit_again(self, message_id: str, draft: Draft) -> None:
         """Give a draft that could not be sent back to the message that it was made from."""

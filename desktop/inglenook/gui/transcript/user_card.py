@@ -217,8 +217,7 @@ class UserCard(QWidget):
     def add_files(self, files: tuple[Attachment, ...]) -> None:
         """Have files go with the message that is being edited."""
         if self._editor is not None:
-            new = tuple(file for file in files if file not in self.chips.files)
-            self.chips.set_files((*self.chips.files, *new))
+            self.chips.set_files((self.draft() + Draft(files=files)).files)
             self.height_changed.emit()
             self._editor.setFocus()
 
