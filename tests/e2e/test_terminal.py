@@ -28,6 +28,7 @@ def open_terminal(program: Program, *arguments: str) -> "Iterator[pexpect.spawn[
         ["run", *arguments, "--home", str(program.home)],
         env=program.env,
         encoding="utf-8",
+        codec_errors="replace",  # Ctrl+C has the terminal drop what is on its way, in mid-letter.
         timeout=40,
         dimensions=(40, 200),
     )

@@ -30,6 +30,7 @@ from inglenook.engine.protocol import (
     TokenCount,
     Unload,
 )
+from support.program import wait_until_gone
 from support.recorder import Recorder, make_generate
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -40,13 +41,6 @@ def find_pid(engine: ChildEngine) -> int:
     pid = engine.state.pid
     assert pid is not None
     return pid
-
-
-def wait_until_gone(pid: int, limit_s: float) -> None:
-    deadline = time.monotonic() + limit_s
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "the process is still there"
-        time.sleep(0.01)
 
 
 def test_reply_through_the_pipe(child: ChildEngine, recorder: Recorder, tiny: Path) -> None:
@@ -206,11 +200,11 @@ def test_close_is_quick_while_writing_and_idempotent(recorder: Recorder, slow: P
     recorder.load(engine, slow)
     engine.submit(make_generate("r", "the sea", max_tokens=None))
     recorder.wait_for_text("r", 5)
-    pid = find_pid(engine)
+    host = psutil.Process(find_pid(engine))
     started = time.monotonic()
     engine.close()
     assert time.monotonic() - started < 8
-    wait_until_gone(pid, 2)
+    wait_until_gone([host], 2)
     engine.close()
     assert recorder.wait_for_end("r", 1).run_id == "r"
     assert not [e for e in recorder.events if isinstance(e, EngineDied)]
@@ -222,12 +216,12 @@ def test_close_is_quick_on_a_hung_child(recorder: Recorder, slow: Path) -> None:
     recorder.load(engine, slow)
     engine.submit(make_generate("r", "the sea", max_tokens=None))
     recorder.wait_for_text("r")
-    pid = find_pid(engine)
-    os.kill(pid, signal.SIGSTOP)
+    host = psutil.Process(find_pid(engine))
+    host.suspend()
     started = time.monotonic()
     engine.close()
     assert time.monotonic() - started < 8
-    wait_until_gone(pid, 2)
+    wait_until_gone([host], 2)
     end = recorder.wait_for_end("r", 1)
     assert isinstance(end, Finished)
 
@@ -352,8 +346,7 @@ def test_G02_children_go_when_the_parent_is_killed(slow: Path, repeats: int) -> 
         families = [find_family(parent) for parent in parents]
         for parent in parents:
             parent.kill()
-        _, alive = psutil.wait_procs(itertools.chain(*families), timeout=2.0)
-        assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+        wait_until_gone([*itertools.chain(*families)], 2.0)
         for parent in parents:
             parent.communicate()
 
